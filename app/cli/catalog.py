@@ -1,0 +1,80 @@
+"""Every command: its words, the file that does it, what it is for in one line. Importing this imports none of them."""
+
+from __future__ import annotations
+
+COMMON = ("run", "exec", "ps", "images", "version", "info", "demo")
+
+# Word at the top level → (module in app.cli, one line).
+COMMANDS: dict[str, tuple[str, str]] = {
+    "commit": ("commit", "Create a new image from a container's changes"),
+    "create": ("create", "Create a new container"),
+    "demo": ("demo", "Make a demo image and container from this machine's files and explore them"),
+    "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
+    "exec": ("exec", "Execute a command in a running container"),
+    "history": ("history", "Show the history of an image"),
+    "images": ("images", "List images"),
+    "info": ("info", "Display system-wide information"),
+    "inspect": ("inspect", "Return low-level information on containers, images and layers"),
+    "kill": ("kill", "Kill one or more running containers"),
+    "load": ("load", "Load an image from a tar archive or STDIN"),
+    "logs": ("logs", "Fetch the logs of a container"),
+    "pause": ("pause", "Pause all processes within one or more containers"),
+    "ps": ("ps", "List containers"),
+    "rm": ("rm", "Remove one or more containers"),
+    "rmi": ("rmi", "Remove one or more images"),
+    "run": ("run", "Create and run a new container from an image"),
+    "start": ("start", "Start one or more stopped containers"),
+    "stop": ("stop", "Stop one or more running containers"),
+    "tag": ("tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
+    "unpause": ("unpause", "Unpause all processes within one or more containers"),
+    "version": ("version", "Show the Strata version information"),
+    "wait": ("wait", "Block until one or more containers stop, then print their exit codes"),
+}
+
+# Group → what it is for, and its words: word → the command at the top level that does the same.
+GROUPS: dict[str, tuple[str, dict[str, str]]] = {
+    "container": (
+        "Manage containers",
+        {
+            **{word: word for word in ("commit", "create", "diff", "exec", "inspect", "kill")},
+            **{word: word for word in ("logs", "pause", "rm", "run", "start", "stop", "unpause", "wait")},
+            "ls": "ps",
+        },
+    ),
+    "image": (
+        "Manage images",
+        {"history": "history", "inspect": "inspect", "load": "load", "ls": "images", "rm": "rmi", "tag": "tag"},
+    ),
+    "system": ("Manage Strata", {"info": "info"}),
+}
+
+# Other words for the same, inside a group.
+SYNONYMS = {
+    "container": {"list": "ls", "ps": "ls", "remove": "rm"},
+    "image": {"list": "ls", "remove": "rm"},
+    "system": {},
+}
+
+# One line where a group's own word says less than the top level's.
+LINES = {
+    ("container", "inspect"): "Display detailed information on one or more containers",
+    ("image", "inspect"): "Display detailed information on one or more images",
+}
+
+
+def line_of(group: str, word: str) -> str:
+    """What a group's word is for, in one line."""
+    return LINES.get((group, word)) or COMMANDS[GROUPS[group][1][word]][1]
+
+
+def spellings(command: str) -> list[str]:
+    """Every way to write a command, for its help: "strata container ls", …, "strata ps"."""
+    found = []
+    for group, (_, words) in GROUPS.items():
+        if group in ("container", "image") and command == "inspect":
+            continue  # these ask for one type only: not the same command
+        for word, target in words.items():
+            if target == command:
+                others = [other for other, same in SYNONYMS[group].items() if same == word]
+                found += [f"strata {group} {name}" for name in (word, *sorted(others))]
+    return [*found, f"strata {command}"] if found else []

@@ -1,0 +1,232 @@
+"""A session's streams on this process's own: both ways at once, the terminal raw, signals passed on, detach keys.
+
+One thread, one poll: the session, standard input, and a pipe that signals write to. Output goes out with plain
+write(2), so a slow reader slows the container down, as a pipe would.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from engine.runtime.client import Session
+
+CHUNK = 65536
+ENOUGH = 1 << 20  # bytes on their way to the container at which we stop reading standard input
+DETACH = b"\x10\x11"  # ctrl-p ctrl-q
+
+# Not passed on: what cannot be caught, what tells this process about itself, and what means it has gone wrong.
+NOT_PROXIED = {
+    *(signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG),
+    *(signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS),
+}
+
+
+def terminal_size() -> tuple[int, int]:
+    """(rows, columns) of the terminal on standard input or output; (0, 0) when there is none."""
+    for fd in (0, 1):
+        try:
+            size = os.get_terminal_size(fd)
+            return size.lines, size.columns
+        except OSError:
+            continue
+    return 0, 0
+
+
+def check_terminal() -> None:
+    """UsageError when standard input, which is to feed a terminal, is none itself."""
+    if not os.isatty(0):
+        from app.cli.flags import UsageError
+
+        raise UsageError("cannot attach stdin to a TTY-enabled container because stdin is not a terminal", 1)
+
+
+class SignalPipe:
+    """Signals as bytes in a pipe while it is open; the handlers of before come back at the end."""
+
+    def __init__(self, numbers: set[int]) -> None:
+        self._numbers = numbers
+
+    def __enter__(self) -> Self:
+        self.fd, self._in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._former = signal.set_wakeup_fd(self._in, warn_on_full_buffer=False)
+        self._handlers = {number: signal.signal(number, _nothing) for number in self._numbers}
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._former)
+        os.close(self.fd)
+        os.close(self._in)
+
+    def read(self) -> bytes:
+        """The numbers of the signals that came, one byte each."""
+        try:
+            return os.read(self.fd, 4096)
+        except BlockingIOError:
+            return b""
+
+
+def _nothing(number: int, frame: object) -> None:
+    """A handler that lets the wake-up descriptor tell."""
+
+
+class RawTerminal:
+    """The terminal on standard input passes every key through unread; as it was before, afterwards."""
+
+    def __enter__(self) -> Self:
+        import termios
+        import tty
+
+        self._attributes = termios.tcgetattr(0)
+        tty.setraw(0, termios.TCSANOW)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        import termios
+
+        termios.tcsetattr(0, termios.TCSADRAIN, self._attributes)
+
+
+class DetachKeys:
+    """Looks for the keys that leave a session; the first ones wait until it is clear whether the rest follows."""
+
+    def __init__(self, keys: bytes = DETACH) -> None:
+        self._keys = keys
+        self._seen = 0
+
+    def feed(self, data: bytes) -> tuple[bytes, bool]:
+        """(what to pass on, whether the keys were complete; then the rest is dropped)."""
+        passed = bytearray()
+        for byte in data:
+            if self._keys and byte == self._keys[self._seen]:
+                self._seen += 1
+                if self._seen == len(self._keys):
+                    return bytes(passed), True
+                continue
+            passed += self._keys[: self._seen]
+            self._seen = 0
+            if self._keys and byte == self._keys[0]:
+                self._seen = 1
+            else:
+                passed.append(byte)
+        return bytes(passed), False
+
+
+def connect(session: Session, *, stdin: bool, tty: bool, proxy: bool = True, keys: bytes = DETACH) -> int | None:
+    """Copy until the process ends: its exit status; or until the detach keys: None.
+
+    stdin: pass standard input on, and its end. tty: the process has a terminal: ours becomes raw, if it is one, and its
+    size follows. proxy: pass signals on, when there is no terminal to make them. BrokenPipeError when our standard
+    output is closed. The session is closed in the end; a process that has not ended goes on.
+    """
+    raw = tty and stdin and os.isatty(0)
+    signals = {signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP} if raw else {signal.SIGWINCH} if tty else set()
+    if proxy and not tty:
+        signals = signal.valid_signals() - NOT_PROXIED
+    sys.stdout.flush()
+    try:
+        with SignalPipe({int(number) for number in signals}) as pipe:
+            if not raw:
+                return _Copier(session, pipe, stdin, tty, None).run()
+            with RawTerminal():
+                return _Copier(session, pipe, stdin, tty, DetachKeys(keys)).run()
+    finally:
+        session.close()
+
+
+class _Copier:
+    """One session being copied both ways."""
+
+    def __init__(self, session: Session, pipe: SignalPipe, stdin: bool, tty: bool, keys: DetachKeys | None) -> None:
+        self.session, self.pipe, self.stdin, self.tty, self.keys = session, pipe, stdin, tty, keys
+
+    def run(self) -> int | None:
+        if self.tty:
+            self._resize()
+        poll = select.poll()
+        poll.register(self.pipe.fd, select.POLLIN)
+        reading = False
+        while True:
+            poll.register(self.session.fileno(), select.POLLIN | (select.POLLOUT if self.session.unsent else 0))
+            if reading is not (self.stdin and self.session.unsent < ENOUGH):
+                reading = not reading
+                if reading:
+                    poll.register(0, select.POLLIN)
+                else:
+                    poll.unregister(0)
+            for fd, event in poll.poll():
+                if fd == self.pipe.fd:
+                    self._signals()
+                elif fd == 0 and not self._input():
+                    return None
+                elif fd == self.session.fileno():
+                    if event & select.POLLOUT:
+                        self._to_process(self.session.flush)
+                    if event & ~select.POLLOUT and self._output():
+                        return self.session.exit_code
+
+    def _output(self) -> bool:
+        """Write what the process wrote; whether it has ended."""
+        for stream, data in self.session.receive():
+            if stream == "exit":
+                return True
+            write_all(2 if stream == "stderr" else 1, data)
+        return False
+
+    def _input(self) -> bool:
+        """Pass on what came from standard input, or its end; False when the detach keys were pressed."""
+        try:
+            data = os.read(0, CHUNK)
+        except OSError:  # hung up, or never open: it ends
+            data = b""
+        if not data:
+            self.stdin = False
+            self._to_process(self.session.close_stdin)
+            return True
+        detach = False
+        if self.keys is not None:
+            data, detach = self.keys.feed(data)
+        if data:
+            self._to_process(lambda: self.session.write(data))
+        return not detach
+
+    def _signals(self) -> None:
+        for number in self.pipe.read():
+            if not self.tty:
+                self._to_process(lambda number=number: self.session.signal(number))  # type: ignore[misc]
+            elif number == signal.SIGWINCH:
+                self._resize()
+            else:
+                raise SystemExit(128 + number)  # by way of the terminal's attributes being put back
+
+    def _resize(self) -> None:
+        rows, columns = terminal_size()
+        if rows and columns:
+            self._to_process(lambda: self.session.resize(rows, columns))
+
+    def _to_process(self, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except BrokenPipeError:
+            pass  # the monitor is gone; what it said last, or that it said nothing, is for `receive` to find
+
+
+def write_all(fd: int, data: bytes | bytearray) -> None:
+    """Write all of it, waiting where the descriptor does not block. BrokenPipeError when nobody reads."""
+    rest = memoryview(data)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(fd, select.POLLOUT)
+            poll.poll()

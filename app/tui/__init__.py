@@ -1,0 +1,1 @@
+"""The explorer: images and containers as pictures that live. The only place where textual and rich are imported."""

@@ -1,0 +1,126 @@
+"""The processes of a running container, and what it uses: read from its cgroup and from /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from engine.errors import NotRunning
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.cgroups import Group
+    from engine.commands.context import Context
+    from engine.network.links import Link
+    from engine.store.containers import Container
+
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process. pid: as seen inside; host_pid: as seen outside; name: comm; state: one letter of /proc/<pid>/stat
+    (R, S, D, Z, T …); memory: resident bytes; command: its argv joined by spaces."""
+
+    pid: int
+    host_pid: int
+    name: str
+    state: str
+    memory: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a container uses now. cpu: nanoseconds of processor time since it started; memory: bytes, without the file
+    cache that the kernel can drop at once; None where no cgroup of this machine measures it; pids: how many
+    processes; at: seconds (monotonic), so that two readings give a rate."""
+
+    cpu: int | None
+    memory: int | None
+    pids: int
+    at: float
+
+
+def processes(context: Context, ref: str) -> list[Process]:
+    """The processes of a container, by their numbers inside; empty when it does not run."""
+    from engine.commands.lookup import container as find
+
+    container = find(context, ref)
+    if not container.state.running:
+        return []
+    try:
+        found = [_process(pid) for pid in _group(context, container).pids()]
+    except FileNotFoundError:
+        return []  # it ended meanwhile, and its cgroup went with it
+    return sorted((process for process in found if process), key=lambda process: process.pid)
+
+
+def stats(context: Context, ref: str) -> Stats:
+    """What a container uses now. Raises NotRunning."""
+    from engine.commands.lookup import container as find
+
+    container = find(context, ref)
+    if not container.state.running:
+        raise NotRunning(container.id)
+    group = _group(context, container)
+    try:
+        return Stats(cpu=group.cpu(), memory=group.memory(), pids=len(group.pids()), at=time.monotonic())
+    except FileNotFoundError:
+        raise NotRunning(container.id) from None
+
+
+def namespaces(context: Context, ref: str) -> dict[str, int]:
+    """Namespace name → inode number, of the container's pid 1. Raises NotRunning."""
+    from engine.commands.lookup import container as find
+    from engine.kernel.namespaces import namespace_id
+
+    container = find(context, ref)
+    if not container.state.running:
+        raise NotRunning(container.id)
+    found = {name: namespace_id(container.state.pid, name) for name in NAMESPACES}
+    return {name: inode for name, inode in found.items() if inode is not None}
+
+
+def links(context: Context, ref: str) -> list[Link]:
+    """The network links of a container's net namespace, with their addresses. Raises NotRunning."""
+    from engine.commands.lookup import container as find
+    from engine.network.links import links_of
+
+    container = find(context, ref)
+    if not container.state.running:
+        raise NotRunning(container.id)
+    try:
+        return links_of(container.state.pid)
+    except (FileNotFoundError, ProcessLookupError):
+        raise NotRunning(container.id) from None
+
+
+def _group(context: Context, container: Container) -> Group:
+    from engine.cgroups import open_group
+    from engine.cgroups.names import parent_name
+
+    return open_group(parent_name(context.root), container.id)
+
+
+def _process(pid: int) -> Process | None:
+    """What /proc tells of a process; None when it has ended. Source: proc(5)."""
+    status: dict[str, str] = {}
+    try:
+        with open(f"/proc/{pid}/status", "rb") as lines:
+            for line in lines:
+                key, _, value = line.decode("utf-8", "surrogateescape").partition(":")
+                status[key] = value.strip()
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            command = file.read(4096)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return Process(
+        pid=int(status.get("NSpid", str(pid)).split()[-1]),
+        host_pid=pid,
+        name=status.get("Name", ""),
+        state=status.get("State", "?")[:1],
+        memory=int(status.get("VmRSS", "0 kB").split()[0]) * 1024,
+        command=os.fsdecode(command.rstrip(b"\0").replace(b"\0", b" ")),
+    )

@@ -1,0 +1,58 @@
+"""The rows of `ps` and `images` as values: ids whole, sizes in bytes, times as the store keeps them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerSummary:
+    """One container. Times: RFC 3339 with nanoseconds and Z, "" = never; status: created, running, paused, exited.
+
+    image: the name it was created from (or the image's id, when that name is gone or now names another image).
+    command: the whole argv joined by spaces. size_rw, size_root: bytes of the read-write layer and of the image
+    with it, or None where they were not asked for.
+    """
+
+    id: str
+    name: str
+    image: str
+    image_id: str
+    command: str
+    created: str
+    status: str
+    exit_code: int
+    started: str
+    finished: str
+    pid: int
+    labels: Mapping[str, str]
+    size_rw: int | None = None
+    size_root: int | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its processes exist, frozen or not."""
+        return self.status in ("running", "paused")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSummary:
+    """One image, or (kind "layer") one read-only layer that is not the top of any listed image.
+
+    id: "sha256:<config digest>" of an image, the 64 hex digits of a layer. names: as people write them
+    ("demo:latest"), sorted; parent: image id or "", of a layer its parent layer's id or "". created: RFC 3339.
+    size: bytes of all its layers together (of a layer: its own and those below). layers: ids bottom → top.
+    digest: "sha256:…" of the manifest, "" for a layer. containers: how many containers were made from it.
+    """
+
+    id: str
+    kind: str
+    names: tuple[str, ...]
+    parent: str
+    created: str
+    size: int
+    layers: tuple[str, ...]
+    digest: str
+    labels: Mapping[str, str]
+    containers: int

@@ -1,0 +1,1 @@
+"""The network of containers: what links and addresses a network namespace holds."""

@@ -1,0 +1,199 @@
+"""A container that runs, as its monitor sees it: streams, clients, execs, pause, the state file, the end."""
+
+from __future__ import annotations
+
+import _socket
+import gc
+import os
+
+from engine import cgroups
+from engine.kernel import namespaces, processes
+from engine.kernel.syscalls import LIBC
+from engine.runtime import removal
+from engine.runtime.control import Control
+from engine.runtime.execs import exit_frame
+from engine.runtime.handshake import whence, words
+from engine.runtime.loop import Loop
+from engine.runtime.records import Log, encode, now, put, stage
+from engine.runtime.tasks import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_SETTLE_SECONDS = 0.1
+"""After this time a container is one that stays, and its monitor makes itself small."""
+
+_GONE = {"pid": 0, "pid_start": 0, "monitor_pid": 0, "monitor_start": 0}
+
+
+def _settle() -> None:
+    """Give memory back that the start needed; what is left will stay."""
+    gc.collect()
+    gc.freeze()
+    LIBC.malloc_trim(0)
+
+
+class Container:
+    """Owns a container from the birth of its first process on: its group, processes, records."""
+
+    __slots__ = (
+        *("_control", "_directory", "_entered", "_finished"),
+        *("execs", "group", "init", "loop", "null", "paused", "plan", "stopped_by_user"),
+    )
+
+    def __init__(self, plan: dict[str, Any], directory: int, group: cgroups.Group, pid: int, pidfd: int) -> None:
+        """Get ready while the process works on its root: log, control socket, the state as it will be.
+
+        plan: what `starter` keeps of it; directory: the container's, open. OSError when one of them cannot be made.
+        """
+        self.plan = plan
+        self._directory = directory
+        self.group = group
+        self.loop = Loop()
+        self.init = Task(self.loop, pid, pidfd, self._init_ended)
+        self.execs: list[Task] = []
+        self.null = -1
+        self.paused = False
+        self.stopped_by_user = False
+        self._entered = False
+        self._finished = False
+        self.init.started = now()
+        self.init.log = Log(directory, "log.json")
+        self._control = Control(self, removal.listen(directory))
+        self._stage_state("running")
+
+    # Serve.
+
+    def begin(self, connection: _socket.socket, attach: bool, streams: list[int], descriptors: list[int]) -> None:
+        """Its program runs: write that down, answer the caller, take up the streams.
+
+        attach: the caller's connection becomes a session. streams: stdout, stderr, perhaps stdin. descriptors: the null
+        device, and a terminal's two ends if it has one.
+        """
+        put(self._directory, "state.json")
+        self.null, *terminal = descriptors
+        client = self._control.adopt(connection)
+        client.reply({"pid": self.init.pid})
+        if attach:
+            self.init.attach(client, stdin=self.plan["open_stdin"], once=not self.plan["tty"])
+        else:
+            client.finish()
+        if terminal:
+            self.init.begin({}, -1, *terminal)
+        else:
+            self.init.begin({"stdout": streams[0], "stderr": streams[1]}, *streams[2:])
+        self.loop.later(_SETTLE_SECONDS, _settle)
+
+    def look_after(self) -> None:
+        """Until everything about the container is said and done."""
+        try:
+            while self.init.status is None or self._control.clients:
+                self.loop.turn()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """An error of the monitor itself: nobody would look after the container any more, so it ends."""
+        reason = f"the monitor failed: {whence(error)}"
+        try:
+            self.group.kill()
+            self.group.remove()
+        except OSError as another:
+            reason += f"; and then: {words(another)}"
+        if not self._finished:
+            removal.forget_socket(self._directory)
+            self._write_state("exited", exit_code=255, error=reason, finished=now(), **_GONE)
+
+    def enter_pid_namespace(self) -> None:
+        """From now on children of the monitor are born in the container's pid namespace."""
+        if not self._entered:
+            namespaces.setns(self.init.pidfd, namespaces.CLONE_NEWPID)
+            self._entered = True
+
+    def pause(self) -> None:
+        """Freeze the container's processes; OSError ETIMEDOUT when one does not stand still."""
+        self.group.freeze()
+        self.paused = True
+        self._write_state("paused")
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self.group.thaw()
+        self.paused = False
+        self._write_state("running")
+
+    def exec_ended(self, task: Task) -> None:
+        """A process that exec brought in has ended and its output is passed on."""
+        self.execs.remove(task)
+        self._say_exit(task)
+
+    # Finish.
+
+    def _init_ended(self, task: Task) -> None:
+        """The first process has ended, and with its pid namespace every other; its output is passed on."""
+        assert task.log is not None and task.status is not None
+        task.log.finish()
+        oom_killed = bool(self.group.oom_kills())
+        self.group.remove()
+        self._control.close()
+        removal.forget_socket(self._directory)
+        self._write_state(
+            "exited",
+            exit_code=task.status,
+            error=task.log.failure,
+            oom_killed=oom_killed,
+            finished=now(),
+            **_GONE,
+        )
+        self._finished = True
+        self._control.answer(False, task.status)
+        if self.plan["auto_remove"]:
+            self._remove()
+        else:
+            self._take_leave()
+
+    def _remove(self) -> None:
+        """Remove what `--rm` promised; a command that holds the container's lock is waited for."""
+        names = removal.take_away(self.plan, self._directory)
+        if names is None:
+            self.loop.later(0.02, self._remove)
+        else:
+            self._take_leave()  # it is gone; to free the space may take long
+            removal.delete(self.plan["root"], names)
+
+    def _take_leave(self) -> None:
+        assert self.init.status is not None
+        self._control.answer(True, self.init.status)
+        self._say_exit(self.init)
+
+    def _say_exit(self, task: Task) -> None:
+        for client in list(task.clients):
+            assert task.status is not None
+            client.once = False
+            client.send(*exit_frame(task.status))
+            client.finish()
+
+    # Records.
+
+    def _write_state(self, status: str, **changes: object) -> None:
+        """Replace state.json: `engine.store.container.ContainerState`."""
+        self._stage_state(status, **changes)
+        put(self._directory, "state.json")
+
+    def _stage_state(self, status: str, **changes: object) -> None:
+        state = {
+            "status": status,
+            "pid": self.init.pid,
+            "pid_start": processes.start_time(self.init.pid) or 0,
+            "monitor_pid": os.getpid(),
+            "monitor_start": processes.start_time(os.getpid()) or 0,
+            "exit_code": 0,
+            "error": "",
+            "oom_killed": False,
+            "started": self.init.started,
+            "finished": "",
+            "stopped_by_user": self.stopped_by_user,
+        }
+        state.update(changes)
+        stage(self._directory, "state.json", encode(state).encode())

@@ -1,0 +1,132 @@
+"""exec, the monitor's side: fork a process that joins the container, hear whether it got in, look after it."""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+from engine.kernel import processes
+from engine.runtime import join, wire
+from engine.runtime.handshake import Handshake
+from engine.runtime.loop import IN
+from engine.runtime.records import now
+from engine.runtime.tasks import Task
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from engine.runtime.clients import Client
+    from engine.runtime.container import Container
+
+
+class Entry:
+    """One exec, from the request until its program runs or it is known why not."""
+
+    __slots__ = ("_client", "_container", "_handshake", "_outputs", "_request", "_stdin", "_task")
+
+    def __init__(self, container: Container, client: Client, request: dict[str, Any]) -> None:
+        """Fork. request: argv, env, cwd, user, tty, stdin, detach, size of `Monitor.exec`.
+
+        OSError when the kernel refuses; then nothing is left of it.
+        """
+        self._container = container
+        self._client = client
+        self._request = request
+        self._outputs: dict[str, int] = {}
+        self._stdin = -1
+        whole = self._complete(request)
+        opened: list[int] = []
+        ours, theirs = _socket.socketpair()
+        try:
+            streams = self._streams(opened)
+            container.enter_pid_namespace()
+            door = container.group.clone_fd()
+            opened += [door] if door >= 0 else []
+            pid, pidfd = processes.clone3(0, cgroup_fd=door)
+            if pid == 0:
+                join.run(whole, theirs, streams, container.init.pidfd, container.group)
+        except BaseException:
+            ours.close()
+            opened += [*self._outputs.values(), *([self._stdin] if self._stdin >= 0 else [])]
+            raise
+        finally:
+            theirs.close()
+            for fd in opened:
+                os.close(fd)
+        self._task = Task(container.loop, pid, pidfd, container.exec_ended)
+        self._task.argv = tuple(request["argv"])
+        self._task.user = request["user"]
+        self._task.started = now()
+        ours.setblocking(False)
+        self._handshake = Handshake(ours)
+        container.loop.watch(ours.fileno(), IN, self._heard)
+
+    def _complete(self, request: dict[str, Any]) -> dict[str, Any]:
+        """What the joining process works from: the request, with the container's own where nothing else is asked."""
+        plan = self._container.plan
+        terminal = ("TERM=xterm",) if request["tty"] else ()
+        return {
+            "argv": request["argv"],
+            "env": (*terminal, *plan["env"], *request["env"]),
+            "cwd": request["cwd"] or plan["cwd"],
+            "user": request["user"] or plan["user"],
+            "tty": request["tty"],
+            "size": request["size"],
+            "capabilities": plan["capabilities"],
+        }
+
+    def _streams(self, opened: list[int]) -> tuple[int, int, int]:
+        """The child's 0, 1 and 2; our ends are kept, its ends added to `opened`."""
+        null = self._container.null
+        if self._request["tty"]:
+            return (-1, -1, -1)
+        if self._request["detach"]:
+            return (null, null, null)
+        stdin = null
+        if self._request["stdin"]:
+            stdin, self._stdin = os.pipe()
+            opened.append(stdin)
+        ends = []
+        for stream in ("stdout", "stderr"):
+            self._outputs[stream], end = os.pipe()
+            opened.append(end)
+            ends.append(end)
+        return (stdin, ends[0], ends[1])
+
+    def _heard(self, events: int) -> None:
+        """Something came from the process that joins."""
+        self._handshake.receive()
+        if not self._handshake.ended:
+            return
+        self._container.loop.forget(self._handshake.sock.fileno())
+        self._handshake.sock.close()
+        if self._handshake.failure is not None:
+            self._give_up(*self._handshake.failure)
+        else:
+            self._go_on()
+
+    def _give_up(self, message: str, status: int) -> None:
+        processes.wait(self._task.pidfd)  # it has said its last word, or was killed
+        os.close(self._task.pidfd)
+        for fd in (*self._outputs.values(), self._stdin, *self._handshake.descriptors):
+            if fd >= 0:
+                os.close(fd)
+        self._client.refuse("StartFailed", message, status if status in (126, 127) else 126)
+
+    def _go_on(self) -> None:
+        """Its program runs."""
+        task, request, client = self._task, self._request, self._client
+        self._container.execs.append(task)
+        client.reply({"pid": task.pid})
+        if request["detach"]:
+            client.finish()
+        elif client.open:
+            task.attach(client, stdin=request["stdin"], once=not request["tty"])
+        master = self._handshake.descriptors[0] if self._handshake.descriptors else -1
+        task.begin(self._outputs, self._stdin, master)
+
+
+def exit_frame(status: int) -> tuple[int, bytes]:
+    """The last frame of a session."""
+    return wire.EXIT, wire.NUMBER.pack(status)

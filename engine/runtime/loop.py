@@ -1,0 +1,60 @@
+"""The monitor's event loop: descriptors and deadlines, one thread, callbacks that never block."""
+
+from __future__ import annotations
+
+import select
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+IN, OUT, HUP, ERR = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, select.EPOLLERR
+
+
+class Loop:
+    """Owns an epoll. A callback gets the events; it must bear one that came too early (EAGAIN)."""
+
+    __slots__ = ("_epoll", "_events", "_timers", "_watchers")
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watchers: dict[int, Callable[[int], None]] = {}
+        self._events: dict[int, int] = {}
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+
+    def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
+        """Call back when these events come on a descriptor (EPOLLHUP and EPOLLERR always do); replaces a watch."""
+        if fd not in self._watchers:
+            self._epoll.register(fd, events)
+        elif self._events[fd] != events:
+            self._epoll.modify(fd, events)
+        self._watchers[fd] = callback
+        self._events[fd] = events
+
+    def forget(self, fd: int) -> None:
+        """Stop watching, before the descriptor is closed; fine when it is not watched."""
+        if self._watchers.pop(fd, None):
+            del self._events[fd]
+            self._epoll.unregister(fd)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once, after this time."""
+        self._timers.append((time.monotonic() + seconds, callback))
+        self._timers.sort(key=_when)
+
+    def turn(self) -> None:
+        """Wait for one batch of events or the next deadline, and call back."""
+        timeout = -1.0
+        if self._timers:
+            timeout = max(0.0, self._timers[0][0] - time.monotonic())
+        for fd, events in self._epoll.poll(timeout):
+            callback = self._watchers.get(fd)
+            if callback is not None:
+                callback(events)
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            self._timers.pop(0)[1]()
+
+
+def _when(timer: tuple[float, Callable[[], None]]) -> float:
+    return timer[0]

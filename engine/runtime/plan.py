@@ -1,0 +1,238 @@
+"""The plan of a start: everything init will do, decided beforehand as data, pure and printable.
+
+`make_plan` reads a container's configuration and touches nothing. The starter gets the plan as plain data
+(`Plan.wire`), so what is printed by `Plan.describe` is what is done. Defaults are docker's: `SECURITY.md`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from engine.errors import StartFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    class Config(Protocol):
+        """What a plan needs of a container's configuration (`engine.store.containers.ContainerConfig`)."""
+
+        @property
+        def id(self) -> str: ...
+        @property
+        def name(self) -> str: ...
+        @property
+        def layers(self) -> Sequence[str]: ...
+        @property
+        def args(self) -> Sequence[str]: ...
+        @property
+        def env(self) -> Sequence[str]: ...
+        @property
+        def cwd(self) -> str: ...
+        @property
+        def user(self) -> str: ...
+        @property
+        def hostname(self) -> str: ...
+        @property
+        def tty(self) -> bool: ...
+        @property
+        def open_stdin(self) -> bool: ...
+        @property
+        def auto_remove(self) -> bool: ...
+
+
+CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID"),
+    *("SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
+)
+"""What a container's processes may hold (bounding, permitted, effective); inheritable and ambient stay empty."""
+
+MASKED = (
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
+)
+"""Hidden: files behind the null device, directories behind an empty read-only one; absent ones are skipped."""
+
+READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
+"""Character devices in /dev, mode 0666: name, major, minor (Documentation/admin-guide/devices.txt)."""
+
+NAMESPACES = ("mnt", "pid", "uts", "ipc", "net", "cgroup")
+
+OVERLAY_OPTIONS = ("redirect_dir=off", "metacopy=off", "index=off", "xino=off")
+"""Said whatever the kernel's defaults: a read-write layer must mean the same on every machine and in an archive."""
+
+MOST_LAYERS = 500
+"""OVL_MAX_STACK in fs/overlayfs/overlayfs.h: the most lower directories of one overlay."""
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+SKELETON = ("dev/", "proc/", "sys/", "etc/", "etc/hostname", "etc/hosts", "etc/resolv.conf")
+"""Mount points that images may lack. They lie in `<root>/skeleton`, the bottom of every container's overlay, so that no
+start has to write them into a read-write layer, where diff and commit would show them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One file system inside the root: type, where, attributes (ro nosuid nodev noexec), options.
+
+    A bind has its host path as `source` and follows symlinks inside the root; the others want a real directory.
+    "cgroup" stands for the machine's own shape of it.
+    """
+
+    kind: str
+    target: str
+    attributes: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    source: str = ""
+
+    def __str__(self) -> str:
+        words = ",".join((*self.attributes, *self.options))
+        come_from = f" from {self.source}" if self.source else ""
+        return f"{self.kind:8} {self.target}" + (f" ({words})" if words else "") + come_from
+
+
+MOUNTS = (
+    Mount("proc", "/proc", ("nosuid", "nodev", "noexec")),
+    Mount("tmpfs", "/dev", ("nosuid",), ("mode=755", "size=65536k")),
+    Mount("devpts", "/dev/pts", ("nosuid", "noexec"), ("ptmxmode=0666", "mode=0620", "gid=5")),
+    Mount("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec")),
+    Mount("cgroup", "/sys/fs/cgroup", ("ro", "nosuid", "nodev", "noexec")),
+    Mount("mqueue", "/dev/mqueue", ("nosuid", "nodev", "noexec")),
+    Mount("tmpfs", "/dev/shm", ("nosuid", "nodev", "noexec"), ("mode=1777", "size=65536k")),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Plan:
+    """One start of one container; `describe` prints it.
+
+    root: the store's; lowers: directories top → bottom, the skeleton last; argv: the command, looked up in PATH inside
+    the container; env: whole, in order, without doubles; user: "" = root, else user[:group] as names or numbers;
+    size: (rows, columns) of a new terminal.
+    """
+
+    id: str
+    name: str
+    root: str
+    directory: str
+    rootfs: str
+    skeleton: str
+    lowers: tuple[str, ...]
+    upper: str
+    work: str
+    argv: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    user: str
+    hostname: str
+    tty: bool
+    open_stdin: bool
+    auto_remove: bool
+    cgroup: tuple[str, str]
+    size: tuple[int, int] = (0, 0)
+    mounts: tuple[Mount, ...] = MOUNTS
+    masked: tuple[str, ...] = MASKED
+    read_only: tuple[str, ...] = READ_ONLY
+    capabilities: tuple[str, ...] = CAPABILITIES
+    namespaces: tuple[str, ...] = NAMESPACES
+
+    def wire(self) -> dict[str, object]:
+        """The plan as plain data that marshal takes: what the monitor works from."""
+        plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        plain["skeleton_path"] = self.skeleton
+        plain["mounts"] = tuple((m.kind, m.target, m.attributes, m.options, m.source) for m in self.mounts)
+        plain["overlay"] = OVERLAY_OPTIONS
+        plain["devices"] = DEVICES
+        plain["skeleton"] = SKELETON if self.skeleton in self.lowers else ()
+        return plain
+
+    def describe(self) -> list[str]:
+        """The plan for a person, one line a decision, in the order it is carried out."""
+        return [
+            f"container  {self.id[:12]} {self.name}",
+            f"namespaces {' '.join(self.namespaces)}",
+            f"overlay    {self.rootfs} ({','.join(OVERLAY_OPTIONS)})",
+            f"  upper    {self.upper}",
+            *(f"  lower    {lower}" for lower in self.lowers),
+            *(f"mount      {mount}" for mount in self.mounts),
+            f"devices    {' '.join(name for name, _, _ in DEVICES)}{' console' if self.tty else ''}",
+            *(f"masked     {path}" for path in self.masked),
+            *(f"read-only  {path}" for path in self.read_only),
+            f"cgroup     {'/'.join(self.cgroup)}",
+            f"hostname   {self.hostname}",
+            f"user       {self.user or 'root'}",
+            f"may        {' '.join(self.capabilities)}",
+            f"directory  {self.cwd or '/'}",
+            *(f"env        {item}" for item in self.env),
+            f"terminal   {'yes' if self.tty else 'no'}; stdin {'open' if self.open_stdin else '/dev/null'}",
+            f"run        {' '.join(self.argv)}",
+        ]
+
+
+def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0)) -> Plan:
+    """The plan of starting this container of the store at `root` (an absolute path).
+
+    size: (rows, columns) of the caller's terminal, (0, 0) when unknown; used with `config.tty` only.
+    StartFailed when there is nothing to run.
+    """
+    from engine.cgroups.names import parent_name  # hashing costs more than the rest of a plan: only when one is made
+
+    argv = tuple(config.args)
+    if not argv or not argv[0]:
+        raise StartFailed("no command specified", 125)
+    directory = os.path.join(root, "containers", config.id)
+    rootfs = os.path.join(directory, "rootfs")
+    lowers = [os.path.join(root, "layers", layer, "diff") for layer in reversed(config.layers)]
+    if len(lowers) > MOST_LAYERS:
+        raise StartFailed(f"{len(lowers)} layers: overlayfs takes at most {MOST_LAYERS}", 125)
+    skeleton = os.path.join(root, "skeleton")
+    if len(lowers) < MOST_LAYERS:
+        lowers.append(skeleton)
+    own = [
+        Mount("bind", f"/etc/{name}", source=os.path.join(directory, name))
+        for name in ("resolv.conf", "hostname", "hosts")
+    ]
+    hostname = config.hostname or config.id[:12]
+    return Plan(
+        id=config.id,
+        name=config.name,
+        root=root,
+        directory=directory,
+        rootfs=rootfs,
+        skeleton=skeleton,
+        lowers=tuple(lowers),
+        upper=os.path.join(root, "layers", config.id, "diff"),
+        work=os.path.join(root, "layers", config.id, "work"),
+        argv=argv,
+        env=environment(config.env, hostname, config.tty),
+        cwd=config.cwd,
+        user=config.user,
+        hostname=hostname,
+        tty=config.tty,
+        open_stdin=config.open_stdin,
+        auto_remove=config.auto_remove,
+        cgroup=(parent_name(root), config.id),
+        size=size,
+        mounts=(*MOUNTS, *own),
+    )
+
+
+def environment(own: Sequence[str], hostname: str, tty: bool) -> tuple[str, ...]:
+    """docker's defaults (PATH, HOSTNAME, TERM with a terminal), then the container's own; the last of a name wins.
+
+    HOME comes from the container's /etc/passwd when nobody set it.
+    """
+    values = {"PATH": PATH, "HOSTNAME": hostname}
+    if tty:
+        values["TERM"] = "xterm"
+    for item in own:
+        name, found, text = item.partition("=")
+        if name and found:
+            values[name] = text
+    return tuple(f"{name}={text}" for name, text in values.items())

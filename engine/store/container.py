@@ -1,0 +1,115 @@
+"""What a container is, as values: its config, fixed at create, and its state; and how both are written as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
+LOST = 255  # exit code of a container whose end nobody saw, as docker's
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """What `create` decided.
+
+    layers: the read-only layers' ids, bottom first (the read-write layer on top has the container's own id); args: the
+    argv that runs; env: `KEY=value`; stop_timeout: seconds, None for the default; exposed_ports: `80/tcp`; texts that
+    are not UTF-8 hold surrogate escapes.
+    """
+
+    id: str
+    name: str
+    created: str = ""
+    image: str = ""
+    image_name: str = ""
+    layers: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    cwd: str = ""
+    user: str = ""
+    hostname: str = ""
+    tty: bool = False
+    open_stdin: bool = False
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    auto_remove: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What became of a container. pid and monitor_pid mean something only together with their start times (clock
+    ticks since boot, field 22 of /proc/<pid>/stat); started, finished: RFC 3339 or ""."""
+
+    status: str = CREATED
+    pid: int = 0
+    pid_start: int = 0
+    monitor_pid: int = 0
+    monitor_start: int = 0
+    exit_code: int = 0
+    error: str = ""
+    oom_killed: bool = False
+    started: str = ""
+    finished: str = ""
+    stopped_by_user: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Whether it has a process: running or paused."""
+        return self.status in (RUNNING, PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container at one moment."""
+
+    config: ContainerConfig
+    state: ContainerState
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+
+def dump_config(config: ContainerConfig) -> bytes:
+    """`config.json`; id and name come first (`Containers.names` reads no further)."""
+    return json.dumps(asdict(config)).encode()
+
+
+def load_config(data: bytes) -> ContainerConfig:
+    """Read `config.json`; keys of a newer Strata are passed over. ValueError, KeyError or TypeError if it is none."""
+    document = json.loads(data)
+    fields: dict[str, Any] = {}
+    for key in ContainerConfig.__slots__:
+        if key in document:
+            value = document[key]
+            fields[key] = tuple(value) if isinstance(value, list) else value
+    return ContainerConfig(**fields)
+
+
+def dump_state(state: ContainerState) -> bytes:
+    """`state.json`."""
+    return json.dumps(asdict(state)).encode()
+
+
+def load_state(data: bytes) -> ContainerState:
+    """Read `state.json`. An empty or torn one is what a power cut leaves: then the container has stopped with it."""
+    try:
+        document = json.loads(data)
+        known = {key: document[key] for key in ContainerState.__slots__ if key in document}
+        return ContainerState(**{"status": document["status"], **known})
+    except (ValueError, TypeError, KeyError):
+        return ContainerState(EXITED, exit_code=LOST, error="the machine stopped before the state was on disk")

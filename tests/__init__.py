@@ -1,0 +1,1 @@
+"""Everything Strata promises, as tests that read like the sentence they prove."""

@@ -1,0 +1,41 @@
+"""`python -m tests.bench [rows…] [--rounds N]`: measure, print the table; status 1 if a bar is not met."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import sys
+
+from tests.bench.measure import table
+from tests.bench.rows import ROWS
+from tests.bench.sides import Sides, hooks, installed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Strata against podman and runc.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which rows: {', '.join(ROWS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=30, help="samples of each side (default %(default)s)")
+    chosen = parser.parse_args()
+    unknown = [name for name in chosen.rows if name not in ROWS]
+    missing = [tool for tool in ("podman", "runc", "mkfs.ext4") if shutil.which(tool) is None]
+    if unknown or missing or os.geteuid() != 0:
+        parser.error(
+            f"no such row: {', '.join(unknown)}"
+            if unknown
+            else f"not installed: {missing}"
+            if missing
+            else "needs root"
+        )
+    with Sides() as sides:
+        rows = [ROWS[name](sides, chosen.rounds) for name in chosen.rows or ROWS]
+    print(f"Linux {platform.release()}, Python {platform.python_version()}, {os.cpu_count()} processors")
+    print(f"command: {' '.join(installed())}; {chosen.rounds} rounds, medians (least … 90th percentile)")
+    print(f"its interpreter runs at every start: {', '.join(hooks()) or 'nothing'}\n")
+    print(table(rows))
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Killed commands, full disks and hostile input: what must not get in, out or lost."""

@@ -1,0 +1,1 @@
+"""With root: real mounts, namespaces, cgroups and containers."""

@@ -1,0 +1,1 @@
+"""The same act by Strata and by another engine, compared."""

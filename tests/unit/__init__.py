@@ -1,0 +1,1 @@
+"""Without root: pure code, and the engine against files."""
