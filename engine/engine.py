@@ -15,14 +15,20 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO
 
     from engine.archive.load import Loaded
+    from engine.commands.check import CheckReport
     from engine.commands.history import HistoryRow
     from engine.commands.logs import LogLine
     from engine.commands.options import CreateOptions, ExecOptions
     from engine.commands.processes import Process, Stats
+    from engine.commands.prune import Pruned
+    from engine.commands.pull import Pulled
+    from engine.commands.push import Pushed
     from engine.commands.stack import Stack
     from engine.commands.summaries import ContainerSummary, ImageSummary
+    from engine.commands.usage import DiskUsage
     from engine.layers.diff import Change
     from engine.network.links import Link
+    from engine.progress import Report
     from engine.runtime.client import Launcher, Session
     from engine.store.containers import Container
     from engine.store.images import ImageRecord
@@ -243,11 +249,104 @@ class Engine:
 
         return remove_image(self._context, ref, force=force, prune=prune)
 
-    def load(self, stream: BinaryIO) -> list[Loaded]:
-        """Images out of a docker-archive or an OCI layout archive, compressed or not."""
+    def load(self, source: BinaryIO | str, *, platform: str = "", report: Report | None = None) -> list[Loaded]:
+        """Images out of a docker-archive or an OCI layout, compressed or not: an open file or pipe, or a directory.
+
+        platform: os/architecture[/variant], "" = this machine's.
+        """
         from engine.archive.load import load
 
-        return load(self._context.store, stream)
+        return load(self._context.store, source, platform=platform, report=report)
+
+    def save(self, refs: Sequence[str], out: BinaryIO) -> None:
+        """Write images, with all layers and metadata, as one archive; by name with the name, by id without."""
+        from engine.commands.save import save
+
+        save(self._context, refs, out)
+
+    def export(self, ref: str, out: BinaryIO) -> None:
+        """Write a container's merged view as one flat tar, running or not."""
+        from engine.commands.export import export
+
+        export(self._context, ref, out)
+
+    def import_image(
+        self,
+        source: BinaryIO | str,
+        name: str = "",
+        *,
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str = "",
+        report: Report | None = None,
+    ) -> str:
+        """An image of one layer out of a flat tar: a stream, a path or a URL. Returns its id."""
+        from engine.commands.import_image import import_image
+
+        return import_image(
+            self._context, source, name, message=message, changes=changes, platform=platform, report=report
+        )
+
+    # To and from elsewhere.
+
+    def pull(
+        self, ref: str, *, platform: str = "", all_tags: bool = False, report: Report | None = None
+    ) -> list[Pulled]:
+        """Images from a registry, or from `docker-daemon:`, `podman:`, `oci:` and `docker-archive:` places."""
+        from engine.commands.pull import pull
+
+        return pull(self._context, ref, platform=platform, all_tags=all_tags, report=report)
+
+    def push(
+        self, ref: str, target: str = "", *, all_tags: bool = False, report: Report | None = None
+    ) -> list[Pushed]:
+        """An image to the registry its name says, or to `target` (another name, or a place as in `pull`)."""
+        from engine.commands.push import push
+
+        return push(self._context, ref, target, all_tags=all_tags, report=report)
+
+    def login(self, server: str, username: str, password: str) -> str:
+        """Check a name and password at a registry and keep them where docker does. Returns where."""
+        from engine.commands.login import login
+
+        return login(server, username, password)
+
+    def logout(self, server: str) -> bool:
+        """Forget what login kept; whether there was anything."""
+        from engine.commands.login import logout
+
+        return logout(server)
+
+    # What it all takes, and what nobody needs.
+
+    def disk_usage(self) -> DiskUsage:
+        from engine.commands.usage import disk_usage
+
+        return disk_usage(self._context)
+
+    def prune_images(self, *, all: bool = False, filters: Filters | None = None) -> Pruned:
+        """Remove dangling images; with `all` every image that no container uses."""
+        from engine.commands.prune import prune_images
+
+        return prune_images(self._context, all=all, filters=filters)
+
+    def prune_containers(self, *, filters: Filters | None = None) -> Pruned:
+        """Remove every container that is not running."""
+        from engine.commands.prune import prune_containers
+
+        return prune_containers(self._context, filters=filters)
+
+    def prune_system(self, *, all: bool = False, filters: Filters | None = None) -> Pruned:
+        """Containers, images, and what no command needs any more: garbage, broken downloads, dead writers' files."""
+        from engine.commands.prune import prune_system
+
+        return prune_system(self._context, all=all, filters=filters)
+
+    def check(self, *, repair: bool = False, deep: bool = False) -> CheckReport:
+        """Look whether the store keeps its invariants. deep: read and compare every byte; repair: mend what can be."""
+        from engine.commands.check import check
+
+        return check(self._context, repair=repair, deep=deep)
 
     def stack(self, ref: str) -> Stack:
         """The layers of a container or an image, bottom → top."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-COMMON = ("run", "exec", "ps", "images", "version", "info", "demo")
+COMMON = ("run", "exec", "ps", "images", "pull", "push", "login", "logout", "version", "info", "demo")
 
 # Word at the top level → (module in app.cli, one line).
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -11,18 +11,25 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("demo", "Make a demo image and container from this machine's files and explore them"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
     "exec": ("exec", "Execute a command in a running container"),
+    "export": ("export", "Export a container's filesystem as a tar archive"),
     "history": ("history", "Show the history of an image"),
     "images": ("images", "List images"),
+    "import": ("import_image", "Import the contents from a tarball to create a filesystem image"),
     "info": ("info", "Display system-wide information"),
     "inspect": ("inspect", "Return low-level information on containers, images and layers"),
     "kill": ("kill", "Kill one or more running containers"),
     "load": ("load", "Load an image from a tar archive or STDIN"),
+    "login": ("login", "Authenticate to a registry"),
+    "logout": ("logout", "Log out from a registry"),
     "logs": ("logs", "Fetch the logs of a container"),
     "pause": ("pause", "Pause all processes within one or more containers"),
     "ps": ("ps", "List containers"),
+    "pull": ("pull", "Download an image from a registry, or take it from another engine or an archive"),
+    "push": ("push", "Upload an image to a registry, or give it to another engine or an archive"),
     "rm": ("rm", "Remove one or more containers"),
     "rmi": ("rmi", "Remove one or more images"),
     "run": ("run", "Create and run a new container from an image"),
+    "save": ("save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "start": ("start", "Start one or more stopped containers"),
     "stop": ("stop", "Stop one or more running containers"),
     "tag": ("tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
@@ -36,16 +43,25 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "container": (
         "Manage containers",
         {
-            **{word: word for word in ("commit", "create", "diff", "exec", "inspect", "kill")},
+            **{word: word for word in ("commit", "create", "diff", "exec", "export", "inspect", "kill")},
             **{word: word for word in ("logs", "pause", "rm", "run", "start", "stop", "unpause", "wait")},
             "ls": "ps",
+            "prune": "container prune",
         },
     ),
     "image": (
         "Manage images",
-        {"history": "history", "inspect": "inspect", "load": "load", "ls": "images", "rm": "rmi", "tag": "tag"},
+        {
+            **{word: word for word in ("history", "import", "inspect", "load", "pull", "push", "save", "tag")},
+            "ls": "images",
+            "prune": "image prune",
+            "rm": "rmi",
+        },
     ),
-    "system": ("Manage Strata", {"info": "info"}),
+    "system": (
+        "Manage Strata",
+        {"check": "system check", "df": "system df", "info": "info", "prune": "system prune"},
+    ),
 }
 
 # Other words for the same, inside a group.

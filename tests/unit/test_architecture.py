@@ -32,6 +32,7 @@ FLOORS = {
     "engine.oci": 2,
     "engine.kernel": 2,
     "engine.trace": 1,
+    "engine.progress": 1,
     "engine.errors": 1,
 }
 
@@ -115,7 +116,7 @@ def test_only_the_explorer_knows_textual() -> None:
 
 
 def test_each_required_dependency_is_used() -> None:
-    for dependency in ("textual", "pyroute2", "humanize", "watchfiles", "isal"):
+    for dependency in ("textual", "pyroute2", "humanize", "watchfiles", "isal", "zstandard"):
         assert importers({dependency}), f"{dependency} is required, but nothing imports it"
 
 
@@ -146,7 +147,7 @@ def test_the_launcher_and_monitor_stay_light() -> None:
 
 def test_the_runtime_dependencies_bring_no_pth_file() -> None:
     """A `.pth` file is run at every start of every Python in the environment."""
-    queue = ["textual", "pyroute2", "humanize", "watchfiles", "isal"]
+    queue = ["textual", "pyroute2", "humanize", "watchfiles", "isal", "zstandard"]
     seen: set[str] = set()
     while queue:
         name = queue.pop()

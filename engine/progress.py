@@ -1,0 +1,31 @@
+"""What a long transfer says of itself while it runs: one value a step, in docker's words.
+
+Standard library only and free of imports, so that every floor may speak it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Report = Callable[["Progress"], None]  # called from any thread; it must be quick and must not raise
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One layer's (or the whole's) state.
+
+    id: first 12 hex digits of the layer archive's digest (of its diff id when that is not known yet); "" for a line
+    about the whole ("latest: Pulling from library/demo"). action: docker's words: "Pulling fs layer", "Waiting",
+    "Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pull complete", "Already exists",
+    "Retrying in 2 seconds", "Loading layer", "Preparing", "Pushing", "Pushed", "Layer already exists",
+    "Mounted from library/demo". current, total: bytes; total 0 = no bar, or not known.
+    """
+
+    id: str
+    action: str
+    current: int = 0
+    total: int = 0
