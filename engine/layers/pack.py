@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING
 from engine.errors import Conflict, InvalidInput
 from engine.layers import sparse, whiteouts
 from engine.layers.entry import Entries, Entry, encode, tree_order
-from engine.layers.headers import BLOCK, fits, header_block, pax_data
 from engine.layers.scan import open_below, open_root, scan
+from engine.layers.sink import Sink
+from engine.layers.tar_out import END, FLAGS, header, padding
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
 CHUNK = 1 << 20
-_FLAGS = {"f": b"0", "l": b"2", "c": b"3", "b": b"4", "d": b"5", "p": b"6"}
-_NAME = 100  # bytes of a name or a link's target in a plain header
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class _Packing:
 
     def __init__(self, layer: int, out: BinaryIO) -> None:
         self.layer = layer
-        self.out = out
+        self.sink = Sink(out)
         self.sha = hashlib.sha256()
         self.written: list[Entry] = []
         self.first: dict[str, Entry] = {}  # first path of a hard link as listed → the one in the archive
@@ -77,13 +76,14 @@ class _Packing:
             if entry.kind == "s" or (not entry.path and root is not None and _alike(entry, root)):
                 continue
             self._entry(entry)
-        self._write(bytes(2 * BLOCK))
+        self._write(END)
+        self.sink.flush()
         size = sum(entry.size for entry in self.written if entry.kind == "f" and not entry.link)
         return Packed("sha256:" + self.sha.hexdigest(), size, Entries(self.written))
 
     def _write(self, data: bytes) -> None:
         self.sha.update(data)
-        self.out.write(data)
+        self.sink.write(data)
 
     def _entry(self, entry: Entry) -> None:
         raw = entry.raw
@@ -101,7 +101,7 @@ class _Packing:
             self._file(raw, entry)
         else:
             place = raw + b"/" if entry.kind == "d" and raw else raw or b"./"
-            self._header(place, _FLAGS[entry.kind], entry, encode(entry.target))
+            self._header(place, FLAGS[entry.kind], entry, encode(entry.target))
             self._note(entry)
             if entry.opaque:
                 self._header(place.removeprefix(b"./") + whiteouts.OPAQUE_MARKER, b"0", Entry("", "f", 0))
@@ -133,7 +133,7 @@ class _Packing:
                 self._header(raw, b"0", entry, stored=stored)
                 self._write(table)
                 digest = self._copy(fd, pieces, entry)
-            self._write(bytes(-stored % BLOCK))
+            self._write(padding(stored))
             self._note(replace(entry, digest=digest))
         finally:
             os.close(fd)
@@ -160,61 +160,16 @@ class _Packing:
         return sha.hexdigest() if known else ""
 
     def _header(self, name: bytes, flag: bytes, entry: Entry, link: bytes = b"", *, stored: int | None = None) -> None:
-        """A member's header, after a pax header for whatever does not fit it. stored: bytes of a sparse file's data."""
-        seconds, nanoseconds = divmod(entry.mtime_ns, 1_000_000_000)
-        size = entry.size if stored is None else stored
-        records = [(b"SCHILY.xattr." + encode(attribute), value) for attribute, value in entry.xattrs]
-        if any(b"=" in key for key, _ in records):
-            raise InvalidInput(f"{entry.path}: an archive cannot hold an attribute with '=' in its name")
-        if stored is not None:
-            records += [(b"GNU.sparse.major", b"1"), (b"GNU.sparse.minor", b"0"), (b"GNU.sparse.name", name)]
-            records.append((b"GNU.sparse.realsize", b"%d" % entry.size))
-        for key, text in ((b"path", name), (b"linkpath", link)):
-            if len(text) > _NAME or not text.isascii():
-                records.append((key, text))
-        if any(not _is_utf8(text) for text in (name, link)):
-            records.append((b"hdrcharset", b"BINARY"))
-        if nanoseconds or not fits(seconds, 11):
-            records.append((b"mtime", _decimal(entry.mtime_ns)))
-        for key, value, digits in ((b"uid", entry.uid, 7), (b"gid", entry.gid, 7), (b"size", size, 11)):
-            if not fits(value, digits):
-                records.append((key, b"%d" % value))
-        if records:
-            data = pax_data(sorted(records))
-            directory, slash, last = name.rstrip(b"/").rpartition(b"/")
-            self._write(header_block(directory + slash + b"PaxHeaders.0/" + last, b"x", mode=0o644, size=len(data)))
-            self._write(data + bytes(-len(data) % BLOCK))
-        self._write(
-            header_block(
-                name,
-                flag,
-                mode=entry.mode,
-                uid=entry.uid,
-                gid=entry.gid,
-                size=size,
-                mtime=seconds,
-                link=link,
-                rdev=entry.rdev,
-            )
-        )
+        """A member's headers. stored: bytes of a sparse file's data and map."""
+        size, real_size = (entry.size, -1) if stored is None else (stored, entry.size)
+        facts = (entry.mode, entry.uid, entry.gid, size, entry.mtime_ns, link, entry.rdev, entry.xattrs, real_size)
+        try:
+            self._write(header(name, flag, *facts))
+        except InvalidInput as error:
+            raise InvalidInput(f"{entry.path}: {error}") from None
 
 
 def _alike(entry: Entry, other: Entry) -> bool:
     """Whether two roots are no different; an opaque one always is."""
     keys = [(one.mode, one.uid, one.gid, one.mtime_ns, one.xattrs) for one in (entry, other)]
     return keys[0] == keys[1] and not entry.opaque
-
-
-def _decimal(nanoseconds: int) -> bytes:
-    """Seconds with nine decimals, without those that are zero."""
-    whole, rest = divmod(abs(nanoseconds), 1_000_000_000)
-    text = b"%d.%09d" % (whole, rest)
-    return (b"-" if nanoseconds < 0 else b"") + text.rstrip(b"0").rstrip(b".")
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
