@@ -1,0 +1,188 @@
+"""Images → one archive that every reader takes: the form of docker 25, a docker-archive and an OCI layout in one.
+
+    oci-layout, index.json       the OCI layout: manifests; names as containerd's and the specification's annotations
+    manifest.json, repositories  docker's: each image's config, tags and layers; names → top layers, for old docker
+    blobs/sha256/<hex>           manifests, configs and layer archives, byte for byte as the store has them, each once
+
+The documents come first, so that a reader on a pipe knows what comes. The same images give the same bytes every time:
+no times, no owners. Layers are copied by the kernel, never held in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+from engine.errors import BrokenStore, Conflict, InvalidInput
+from engine.oci.digests import hex_of
+from engine.oci.documents import dump_document, load_object
+from engine.oci.manifests import INDEX, MANIFEST, Manifest, parse_manifest
+from engine.oci.references import Reference, parse_reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any, BinaryIO
+
+    from engine.store.images import ImageRecord
+    from engine.store.root import Store
+
+BOTH, DOCKER, OCI = "", "docker-archive", "oci-archive"
+OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+CONTAINERD_NAME = "io.containerd.image.name"
+REF_NAME = "org.opencontainers.image.ref.name"
+BLOBS = "blobs/sha256/"
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An image on its way out: its record, its manifest as bytes and read, the names it goes by."""
+
+    record: ImageRecord
+    data: bytes
+    manifest: Manifest
+    names: tuple[Reference, ...]
+
+    def blobs(self) -> Iterator[tuple[str, int, str]]:
+        """(digest, size, what it is) of each of its blobs, the manifest first, layers bottom first."""
+        yield self.record.manifest, len(self.data), "manifest"
+        yield self.manifest.config.digest, self.manifest.config.size, "config"
+        for number, layer in enumerate(self.manifest.layers, 1):
+            yield layer.digest, layer.size, f"layer {number}"
+
+
+def save(
+    store: Store,
+    wanted: Sequence[tuple[ImageRecord, Sequence[Reference | str]]],
+    out: BinaryIO,
+    *,
+    form: str = BOTH,
+    tag: str = "",
+) -> None:
+    """Write images, each with the names it is wanted by (none is fine), as one archive to `out`.
+
+    form: "docker-archive" or "oci-archive" write only that one's documents; tag: what the index calls images that are
+    wanted without a name (`org.opencontainers.image.ref.name`). Before the first byte is written every blob was seen.
+    BrokenStore when one is missing or of another size than its manifest says; Conflict when an image is removed
+    meanwhile. OSError as `out` raises it.
+    """
+    from engine.layers.sink import Sink
+
+    images = [outgoing(store, record, names) for record, names in wanted]
+    blobs: dict[str, int] = {}
+    for image in images:
+        blobs.update(checked_blobs(store, image))
+    sink = Sink(out)
+    for name, data in _documents(images, form, tag):
+        sink.write(_header(name, len(data)))
+        sink.write(data + bytes(-len(data) % 512))
+    for directory in ("blobs/", BLOBS):
+        sink.write(_header(directory))
+    for digest, size in blobs.items():
+        with _open(store, images, digest) as blob:
+            sink.write(_header(BLOBS + hex_of(digest), size))
+            if sink.copy(blob.fileno(), 0, size) != size:
+                raise BrokenStore(f"blob {digest} became shorter while it was saved; load or pull its image again")
+        sink.write(bytes(-size % 512))
+    sink.write(bytes(1024))
+    sink.flush()
+
+
+def outgoing(store: Store, record: ImageRecord, names: Sequence[Reference | str] = ()) -> Outgoing:
+    """Read what is needed to send an image out. BrokenStore when its manifest is missing."""
+    data = store.blobs.read(record.manifest)
+    references = [parse_reference(name) if isinstance(name, str) else name for name in names]
+    return Outgoing(record, data, parse_manifest(data, f"manifest {record.manifest}"), tuple(dict.fromkeys(references)))
+
+
+def checked_blobs(store: Store, image: Outgoing) -> dict[str, int]:
+    """Digest → size of an image's blobs, all of them there. BrokenStore, with what to do, when they are not."""
+    found = {}
+    for digest, size, what in image.blobs():
+        try:
+            actual = os.stat(store.blobs.path(digest)).st_size
+        except FileNotFoundError:
+            raise _broken(image, f"{what} ({digest}) is missing from the store") from None
+        if actual != size:
+            raise _broken(image, f"{what} ({digest}) has {actual} bytes, not {size}")
+        found[digest] = size
+    return found
+
+
+def descriptor(image: Outgoing) -> dict[str, Any]:
+    """The image's manifest as an index names it, without annotations."""
+    media_type = load_object(image.data, "manifest").get("mediaType") or MANIFEST
+    return {"mediaType": media_type, "digest": image.record.manifest, "size": len(image.data)}
+
+
+def _broken(image: Outgoing, problem: str) -> BrokenStore:
+    name = image.names[0].familiar() if image.names else image.record.id
+    return BrokenStore(f"cannot save {name}: its {problem}; load or pull the image again, then save it")
+
+
+def _open(store: Store, images: Sequence[Outgoing], digest: str) -> BinaryIO:
+    try:
+        return store.blobs.open(digest)
+    except BrokenStore:
+        for image in images:
+            if any(digest == one for one, _, _ in image.blobs()) and not store.images.exists(image.record.id):
+                raise Conflict(f"image {image.record.id} was removed while it was saved") from None
+        raise
+
+
+def _documents(images: Sequence[Outgoing], form: str, tag: str) -> Iterator[tuple[str, bytes]]:
+    if form not in (BOTH, DOCKER, OCI):
+        raise InvalidInput(f"no such form of archive: {form}")
+    if form != DOCKER:
+        entries = [entry for image in images for entry in _index_entries(image, tag)]
+        yield "oci-layout", OCI_LAYOUT
+        yield "index.json", dump_document({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+    if form != OCI:
+        inside = {image.record.id for image in images}
+        yield "manifest.json", dump_document([_docker_entry(image, inside) for image in images])
+        repositories = _repositories(images)
+        if repositories:
+            yield "repositories", json.dumps(repositories, separators=(",", ":")).encode()
+
+
+def _index_entries(image: Outgoing, tag: str) -> list[dict[str, Any]]:
+    """One entry a name, as docker and containerd write them."""
+    plain = descriptor(image)
+    entries: list[dict[str, Any]] = [
+        {**plain, "annotations": {CONTAINERD_NAME: str(name), REF_NAME: name.tag}} for name in image.names
+    ]
+    return entries or [{**plain, "annotations": {REF_NAME: tag}} if tag else plain]
+
+
+def _docker_entry(image: Outgoing, inside: set[str]) -> dict[str, Any]:
+    """The image in manifest.json (moby, image/tarexport). inside: the ids of all images of this archive."""
+    layers = image.manifest.layers
+    entry: dict[str, Any] = {
+        "Config": BLOBS + hex_of(image.manifest.config.digest),
+        "RepoTags": [name.familiar() for name in image.names] or None,
+        "Layers": [BLOBS + hex_of(layer.digest) for layer in layers],
+    }
+    if image.record.parent in inside:
+        entry["Parent"] = image.record.parent
+    pairs = zip(image.record.config.diff_ids, layers, strict=True)
+    entry["LayerSources"] = {diff_id: layer.as_dict() for diff_id, layer in pairs}
+    return entry
+
+
+def _repositories(images: Sequence[Outgoing]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for image in images:
+        for name in image.names:
+            if image.manifest.layers:
+                top = hex_of(image.manifest.layers[-1].digest)
+                found.setdefault(name.familiar_repository, {})[name.tag] = top
+    return found
+
+
+def _header(name: str, size: int = 0) -> bytes:
+    from engine.layers.tar_out import header
+
+    if name.endswith("/"):
+        return header(name.encode(), b"5", 0o755)
+    return header(name.encode(), b"0", 0o644, size=size)
