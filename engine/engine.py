@@ -6,7 +6,7 @@ an id or a unique prefix of an id, as people type it. Errors are those of `engin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from engine.commands.context import Context
 
@@ -258,17 +258,20 @@ class Engine:
 
         return load(self._context.store, source, platform=platform, report=report)
 
-    def save(self, refs: Sequence[str], out: BinaryIO) -> None:
-        """Write images, with all layers and metadata, as one archive; by name with the name, by id without."""
+    def save(self, refs: Sequence[str], out: BinaryIO, *, platform: str = "") -> None:
+        """Write images, with all layers and metadata, as one archive; by name with the name, by id without.
+
+        platform: what each must be of, "" = whatever it is.
+        """
         from engine.commands.save import save
 
-        save(self._context, refs, out)
+        save(self._context, refs, out, platform=platform)
 
-    def export(self, ref: str, out: BinaryIO) -> None:
-        """Write a container's merged view as one flat tar, running or not."""
+    def export(self, ref: str, out: BinaryIO, *, warn: Callable[[str], None] | None = None) -> None:
+        """Write a container's merged view as one flat tar, running or not; warn: told of files that change meanwhile."""
         from engine.commands.export import export
 
-        export(self._context, ref, out)
+        export(self._context, ref, out, warn=warn)
 
     def import_image(
         self,
@@ -297,9 +300,7 @@ class Engine:
 
         return pull(self._context, ref, platform=platform, all_tags=all_tags, report=report)
 
-    def push(
-        self, ref: str, target: str = "", *, all_tags: bool = False, report: Report | None = None
-    ) -> list[Pushed]:
+    def push(self, ref: str, target: str = "", *, all_tags: bool = False, report: Report | None = None) -> list[Pushed]:
         """An image to the registry its name says, or to `target` (another name, or a place as in `pull`)."""
         from engine.commands.push import push
 
