@@ -268,7 +268,7 @@ class Engine:
         save(self._context, refs, out, platform=platform)
 
     def export(self, ref: str, out: BinaryIO, *, warn: Callable[[str], None] | None = None) -> None:
-        """Write a container's merged view as one flat tar, running or not; warn: told of files that change meanwhile."""
+        """A container's merged view as one flat tar, running or not. warn: told of files that change meanwhile."""
         from engine.commands.export import export
 
         export(self._context, ref, out, warn=warn)
