@@ -14,7 +14,7 @@ from engine.errors import InvalidInput, NotFound, StrataError
 from engine.oci.configs import chain_id, chain_ids, parse_config
 from engine.oci.digests import SHA256, digest_of, hasher
 from engine.oci.documents import dump_document
-from engine.oci.manifests import CONFIG, LAYER, LAYER_GZIP, MAX_LAYERS, Descriptor, Manifest
+from engine.oci.manifests import CONFIG, LAYER, LAYER_GZIP, MAX_LAYERS, Descriptor, Manifest, parse_manifest
 from engine.oci.references import Reference, parse_reference
 from engine.store import blobs, files
 from engine.store.layers import READ_ONLY, LayerRecord
@@ -147,11 +147,14 @@ def add_image(
     layers: Sequence[LayerSource],
     names: Sequence[str | Reference] = (),
     parent: str = "",
+    *,
+    manifest: bytes | None = None,
 ) -> str:
     """Put an image into the store and give it names; returns its id.
 
     config: bytes are kept as they are, and must name exactly these layers; a dictionary gets its `rootfs` from them.
-    parent: id of the image it was made from, or "". An image that is there already keeps its archives and parent, and
+    parent: id of the image it was made from, or "". manifest: the one it came with, kept to the byte; it must name this
+    config and these archives; None = one is written. An image that is there already keeps its archives and parent, and
     gains the names. Staging directories of the sources must be held open by the caller until this returns.
     InvalidInput for a config that is none, LayerGone when a source's layer was removed meanwhile.
     """
@@ -165,7 +168,10 @@ def add_image(
     if len(layers) > MAX_LAYERS:
         raise InvalidInput(f"the image has {len(layers)} layers, more than the {MAX_LAYERS} that overlayfs can stack")
     image_id = digest_of(config)
-    manifest = Manifest(Descriptor(CONFIG, image_id, len(config)), tuple(layer.blob for layer in layers)).dump()
+    if manifest is None:
+        manifest = Manifest(Descriptor(CONFIG, image_id, len(config)), tuple(layer.blob for layer in layers)).dump()
+    else:
+        _fits(manifest, image_id, layers)
     with store.tmp_dir() as documents:
         files.write_new(documents.join("config"), config, sync=False)
         files.write_new(documents.join("manifest"), manifest, sync=False)
@@ -183,6 +189,14 @@ def add_image(
             for reference in references:
                 change.tag(image_id, reference)
     return image_id
+
+
+def _fits(data: bytes, image_id: str, layers: Sequence[LayerSource]) -> None:
+    """InvalidInput unless a manifest from outside names exactly this config and these archives."""
+    manifest = parse_manifest(data)
+    named = [layer.digest for layer in manifest.layers]
+    if manifest.config.digest != image_id or named != [layer.blob.digest for layer in layers]:
+        raise InvalidInput(f"the manifest {digest_of(data)} names another config or other layers than it came with")
 
 
 def _adopt_layers(store: Store, layers: Sequence[LayerSource]) -> None:

@@ -20,8 +20,11 @@ _DEFAULTS: list[object] = [None, None, None, 0, 0, 0, 0, "", [0, 0], [], "", "",
 _HEADING = {"strata-layer-index": 1, "columns": COLUMNS}
 
 
-def write_index(path: str, entries: list[Entry]) -> None:
-    """Write a layer's index: whole, on disk, or not at all. FileExistsError when the layer has one already."""
+def write_index(path: str, entries: list[Entry], *, sync: bool = True) -> None:
+    """Write a layer's index: whole, on disk, or not at all. FileExistsError when the layer has one already.
+
+    sync=False: the caller syncs the file system before it counts on the index.
+    """
     directory, name = os.path.split(path)
     fd = os.open(directory or ".", os.O_RDONLY | os.O_DIRECTORY)
     staged = f".{name}.{os.getpid()}.new"
@@ -32,7 +35,8 @@ def write_index(path: str, entries: list[Entry]) -> None:
                 out.write(json.dumps(_HEADING) + "\n")
                 out.writelines(_line(entry) for entry in tree_order(entries))
                 out.flush()
-                os.fsync(out.fileno())
+                if sync:
+                    os.fsync(out.fileno())
             renameat2(fd, staged, fd, name, RENAME_NOREPLACE)
         except BaseException:
             os.unlink(staged, dir_fd=fd)

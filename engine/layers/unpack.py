@@ -57,12 +57,15 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Unpacked:
     """What an archive became. entries: in tree order, the root first. size: bytes of regular files, hard links counted
-    once. diff_id: `sha256:` and the digest of the archive, to the last byte of the stream."""
+    once. diff_id: `sha256:` and the digest of the archive, to the last byte of the stream; length: its bytes.
+    root_listed: whether the archive says itself what the root directory is like."""
 
     entries: Entries
     size: int
     diff_id: str
     entry_count: int
+    length: int
+    root_listed: bool
 
 
 def unpack(stream: BinaryIO, layer: int | str | bytes, *, limits: Limits | None = None) -> Unpacked:
@@ -91,6 +94,7 @@ class _Unpacking:
         self.tree = Tree(root_fd)
         self.size = 0
         self.xattrs = 0
+        self.root_listed = False
         before = os.fstat(root_fd)
         root = self.tree.root
         root.mode, root.uid, root.gid = stat.S_IMODE(before.st_mode), before.st_uid, before.st_gid
@@ -119,13 +123,14 @@ class _Unpacking:
             self.tree.close()
         entries = self.tree.entries()
         size = sum(entry.size for entry in entries if not entry.link)
-        return Unpacked(entries, size, self.archive.diff_id, len(entries))
+        return Unpacked(entries, size, self.archive.diff_id, len(entries), self.archive.length, self.root_listed)
 
     def _place(self, member: Member) -> None:
         parent, name = split_name(member.raw, "name")
         if not name:
             if member.kind != "d":
                 raise InvalidInput(f"the archive replaces the root by something else than a directory: {member.name!r}")
+            self.root_listed = True
             self._describe(self.tree.root, member)
             return
         if b".wh." in member.raw and is_aufs(parent, name):

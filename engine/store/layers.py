@@ -186,7 +186,7 @@ class Layers:
         """Finish a staged read-only layer, its diff/ filled: write json and index. The caller syncs, then adopts."""
         from engine.layers.index import write_index
 
-        write_index(os.path.join(staged, "index"), entries)
+        write_index(os.path.join(staged, "index"), entries, sync=False)
         self._write(staged, record)
 
     def adopt(self, staged: str, layer_id: str) -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DIRECTORIES = ("blobs", "blobs/sha256", "layers", "containers", "tmp", "locks")  # `locks` last: it proves the rest
 
+HOLD = "hold-"
+
 
 class Staging:
     """A directory in `tmp/` of our own, locked while in use and removed with all it still holds when left."""
@@ -35,6 +37,17 @@ class Staging:
 
     def join(self, *names: str) -> str:
         return os.path.join(self.path, *names)
+
+    @property
+    def lock_fd(self) -> int:
+        """The lock's descriptor: a child that has it too keeps the directory from being cleaned."""
+        return self._lock.fd
+
+    def hold(self, name: str) -> None:
+        """Keep a layer (chain id) or blob (64 hex digits) that no image refers to yet from being collected as garbage
+        while this directory is locked (`gc.held`)."""
+        with open(self.join(HOLD + name), "w"):
+            pass
 
     def __enter__(self) -> Self:
         return self

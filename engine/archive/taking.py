@@ -1,0 +1,398 @@
+"""Layers taken in: one after the other here, or side by side by workers, each put in its place as soon as it is whole.
+
+Lanes (a thread with a worker each) take tasks from the bottom up. A worker waits with a layer's root directory until
+the layer below is known, so the lowest one at work never waits. Finished layers go to the publisher: one syncfs for all
+that have come by then, then archives and layers get their final names, parents first.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from engine.archive.assemble import LayerGone, LayerSource
+from engine.archive.intake import Order, Pipe, Root, Slice, WrongDigest, root_of, take_in
+from engine.oci.manifests import LAYER, LAYER_GZIP, LAYER_ZSTD, Descriptor
+from engine.progress import Progress
+from engine.store.incoming import Incoming
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from engine.archive.ingest import Task
+    from engine.archive.intake import Taken
+    from engine.archive.workers import Worker
+    from engine.layers.unpack import Limits
+    from engine.progress import Report
+    from engine.store.root import Staging, Store
+
+LANES = max(2, min(4, os.cpu_count() or 1))
+MEDIA_TYPES = {"": LAYER, "gzip": LAYER_GZIP, "zstd": LAYER_ZSTD}
+
+
+class Stopped(Exception):
+    """Another layer failed: this one is given up."""
+
+
+class Taking:
+    """The layers of one `ingest` on their way."""
+
+    def __init__(self, store: Store, staging: Staging, report: Report | None, limits: Limits | None) -> None:
+        self.store = store
+        self.staging = staging
+        self._report = report
+        self._limits = limits
+        self._ready: dict[tuple[str, str], LayerSource] = {}
+        self._roots: dict[str, Root] = {}
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        self._finished: list[tuple[Task, LayerSource]] = []
+        self._published: list[LayerSource] = []
+        self._layers: list[str] = []
+        self._workers: list[Worker] = []
+        self._incoming: list[Incoming] = []
+        self._ahead: list[Task] = []
+        self._left = 0
+
+    def run(self, tasks: list[Task], *, small: bool) -> dict[tuple[str, str], LayerSource]:
+        """Take all in; returns where each is. small: here and now, and left in staging for `add_image` to publish."""
+        for task in tasks:
+            if task.coming.open is not None:
+                self._say(task, "Pulling fs layer")
+        try:
+            if small:
+                for task in tasks:
+                    self._lane_task(task, None)
+            else:
+                self._side_by_side(tasks)
+        finally:
+            for worker in self._workers:
+                worker.close(kill=self._error is not None)
+            for incoming in self._incoming:
+                incoming.close()
+        return self._ready
+
+    def withdraw(self) -> None:
+        """Take back what was published for an image that will not come."""
+        from engine.store.gc import collect
+
+        for task_layer in os.listdir(self.staging.path):
+            if task_layer.startswith("hold-"):
+                os.unlink(self.staging.join(task_layer))
+        blobs = {source.blob.digest for source in self._published}
+        if blobs or self._layers:
+            with self.store.trash() as trash, self.store.images.change() as change:
+                collect(self.store, trash, change, only={*blobs, *self._layers})
+
+    # Side by side.
+
+    def _side_by_side(self, tasks: list[Task]) -> None:
+        from engine.archive.workers import Worker
+
+        self._ahead = list(tasks)
+        self._left = len(tasks)
+        count = min(LANES, sum(not self._is_here(task) for task in tasks))
+        fd = self.staging.lock_fd
+        self._workers = [Worker(self.store, fd) for _ in range(count)]
+        crews: list[Worker | None] = [*self._workers] or [None]
+        lanes = [threading.Thread(target=self._lane, args=(worker,), daemon=True) for worker in crews]
+        for lane in lanes:
+            lane.start()
+        try:
+            self._publish()
+        except BaseException as error:
+            self._stop(error)
+            raise
+        finally:
+            for worker in self._workers if self._error is not None else ():
+                worker.close(kill=True)
+            for lane in lanes:
+                lane.join(2)
+        if self._error is not None:
+            raise self._error
+
+    def _lane(self, worker: Worker | None) -> None:
+        try:
+            while True:
+                with self._changed:
+                    if self._error is not None or not self._ahead:
+                        return
+                    task = self._ahead.pop(0)
+                self._lane_task(task, worker)
+        except BaseException as error:
+            self._stop(error)
+
+    def _stop(self, error: BaseException) -> None:
+        with self._changed:
+            if self._error is None:
+                self._error = error
+            self._changed.notify_all()
+
+    def _publish(self) -> None:
+        """Give finished layers their places until all have them, or until something fails."""
+        from engine.store import files
+
+        waiting: dict[str, tuple[Task, LayerSource]] = {}
+        while True:
+            with self._changed:
+                while not self._finished and self._left and self._error is None:
+                    self._changed.wait()
+                finished, self._finished = self._finished, []
+                if self._error is not None or (not finished and not self._left):
+                    return
+            if any(source.archive or source.directory for _, source in finished):
+                self.store.sync()
+            for task, source in finished:
+                if source.archive:
+                    self.store.blobs.adopt(source.archive, source.blob.digest)
+                    self._published.append(source)
+                if source.directory:
+                    waiting[task.layer] = (task, source)
+            files.sync_directory(self.store.path("blobs", "sha256"))
+            adopted = True
+            while adopted:  # parents first
+                adopted = False
+                for layer, (task, source) in list(waiting.items()):
+                    if task.parent is None or self.store.layers.exists(task.parent):
+                        if self.store.layers.adopt(source.directory, layer):
+                            self._layers.append(layer)
+                        del waiting[layer]
+                        adopted = True
+            files.sync_directory(self.store.path("layers"))
+            for incoming in [one for one in self._incoming if self.store.blobs.exists(one.digest)]:
+                incoming.done()
+                incoming.close()
+                self._incoming.remove(incoming)
+            for task, source in finished:
+                self._say(task, "Pull complete" if task.coming.open else "Loaded", source.blob.size, source.blob.size)
+            with self._changed:
+                self._left -= len(finished)
+
+    # One layer.
+
+    def _lane_task(self, task: Task, worker: Worker | None) -> None:
+        here = self._is_here(task)
+        if here:
+            source = LayerSource(task.diff_id, self._descriptor(task, task.coming.digest, task.coming.size, ""))
+            self._know_root(task, None, self.store.layers.diff_path(task.layer))
+            self._say(task, "Already exists")
+        else:
+            source = self._take(task, worker)
+        with self._changed:
+            self._ready[task.key] = source
+            self._finished.append((task, source))
+            self._changed.notify_all()
+
+    def _is_here(self, task: Task) -> bool:
+        """Whether the store has both the layer and the archive that is promised."""
+        digest = task.coming.digest
+        if not digest or not self.store.blobs.exists(digest) or self.store.blobs.size(digest) != task.coming.size >= 0:
+            return False
+        return not task.unpack or self.store.layers.exists(task.layer)
+
+    def _take(self, task: Task, worker: Worker | None) -> LayerSource:
+        store, coming = self.store, task.coming
+        unpack = task.unpack and not store.layers.exists(task.layer)
+        if not unpack and store.layers.exists(task.layer):
+            self._know_root(task, None, store.layers.diff_path(task.layer))
+        directory = self.staging.join("layer-" + os.urandom(8).hex()) if unpack else ""
+        if coming.digest and store.blobs.exists(coming.digest):
+            path, size = store.blobs.path(coming.digest), store.blobs.size(coming.digest)
+            taken = self._from_file(self._order(task, directory, blob=False), worker, task, path, 0, size, -1)
+            return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), "", directory)
+        if coming.open is not None:
+            return self._from_stream(task, worker, directory)
+        # A plain archive's digest is its diff id: when the store has that already it is only looked through.
+        keep = not coming.staged and not store.blobs.exists(task.diff_id)
+        archive = coming.path if coming.staged else self.staging.join("archive-" + os.urandom(8).hex()) if keep else ""
+        blob = os.open(archive, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600) if keep else -1
+        try:
+            order = self._order(task, directory, blob=keep)
+            taken = self._from_file(order, worker, task, coming.path, coming.offset, coming.size, blob)
+        finally:
+            if blob >= 0:
+                os.close(blob)
+        if not keep and not coming.staged and taken.digest != task.diff_id:
+            return self._again_with_archive(task, worker, directory)
+        if coming.staged and taken.size != coming.size:  # kept plain: not what lies there
+            return self._again_with_archive(task, worker, directory)
+        return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), archive, directory)
+
+    def _again_with_archive(self, task: Task, worker: Worker | None, directory: str) -> LayerSource:
+        """The layer is unpacked or there, but its archive must be kept in other bytes than those that lie there."""
+        archive = self.staging.join("archive-" + os.urandom(8).hex())
+        blob = os.open(archive, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            coming = task.coming
+            taken = self._from_file(
+                self._order(task, "", blob=True), worker, task, coming.path, coming.offset, coming.size, blob
+            )
+        finally:
+            os.close(blob)
+        return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), archive, directory)
+
+    def _from_file(
+        self, order: Order, worker: Worker | None, task: Task, path: str, offset: int, size: int, blob: int
+    ) -> Taken:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            talk = _Talk(self, task, size)
+            if worker is None:
+                return take_in(self.store, Slice(fd, offset, size), order, blob, talk)
+            from dataclasses import replace
+
+            return worker.take_in(replace(order, size=size), blob, fd, offset, file=True, talk=talk)
+        finally:
+            os.close(fd)
+
+    def _from_stream(self, task: Task, worker: Worker | None, directory: str) -> LayerSource:
+        """Download into `incoming/`, going on with what is there, and unpack meanwhile."""
+        self._say(task, "Waiting")
+        incoming = Incoming(self.store, task.coming.digest) if task.coming.digest else None
+        if incoming is not None and self.store.blobs.exists(task.coming.digest):  # somebody else was at it
+            incoming.done()
+            incoming.close()
+            return self._take(task, worker)
+        archive = incoming.path if incoming else self.staging.join("archive-" + os.urandom(8).hex())
+        blob = incoming.fd if incoming else os.open(archive, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            had = incoming.size if incoming else 0
+            if incoming is not None and 0 <= task.coming.size < had:
+                incoming.restart()
+                had = 0
+            try:
+                taken = self._pour(task, worker, directory, blob, had)
+            except WrongDigest:
+                if incoming is None or not had:
+                    if incoming is not None:
+                        incoming.done()
+                    raise
+                incoming.restart()  # what an earlier try left was no good: once more from the start
+                directory = self.staging.join("layer-" + os.urandom(8).hex()) if directory else ""
+                taken = self._pour(task, worker, directory, blob, 0)
+        except BaseException:
+            if incoming is not None:
+                incoming.close()
+            else:
+                os.close(blob)
+            raise
+        if incoming is not None:
+            with self._changed:
+                self._incoming.append(incoming)
+        else:
+            os.close(blob)
+        return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), archive, directory)
+
+    def _pour(self, task: Task, worker: Worker | None, directory: str, blob: int, had: int) -> Taken:
+        from engine.archive.workers import Feeder
+
+        open = task.coming.open if had != task.coming.size else _nothing
+        assert open is not None
+        order = self._order(task, directory, blob=True, prefix=had)
+        talk = _Talk(self, task, task.coming.size)
+        if worker is None:
+            stream = open(had)
+            try:
+                return take_in(self.store, stream, order, blob, talk)
+            finally:
+                close = getattr(stream, "close", None)
+                if close is not None:
+                    close()
+        feeder = Feeder(open, had)
+        try:
+            return worker.take_in(order, blob, feeder.end, 0, file=False, talk=talk)
+        except Exception:
+            if feeder.error is not None:
+                raise feeder.error
+            raise
+        finally:
+            feeder.stop()
+
+    def _order(self, task: Task, directory: str, *, blob: bool, prefix: int = 0) -> Order:
+        coming = task.coming
+        return Order(
+            what=task.what,
+            diff_id=task.diff_id,
+            digest=coming.digest,
+            size=coming.size,
+            directory=directory,
+            blob=blob,
+            prefix=prefix,
+            exact=task.exact,
+            layer=task.layer,
+            parent=task.parent,
+            created=task.created,
+            created_by=task.created_by,
+            limits=self._limits,
+        )
+
+    def _descriptor(self, task: Task, digest: str, size: int, compression: str) -> Descriptor:
+        return Descriptor(task.coming.media_type or MEDIA_TYPES.get(compression, LAYER), digest, size)
+
+    # Roots of layers, from the bottom up.
+
+    def root(self, task: Task, own: Root | None) -> Root | None:
+        """A layer's archive says this of its root; what it shall be. Waits for the layer below. Stopped."""
+        with self._changed:
+            if own is None and task.parent is not None:
+                while task.parent not in self._roots and self._error is None:
+                    if self._known_from_store(task.parent):
+                        break
+                    self._changed.wait(1)
+                if self._error is not None:
+                    raise Stopped
+                own = self._roots[task.parent]
+            if own is not None:
+                self._roots[task.layer] = own
+                self._changed.notify_all()
+        return own
+
+    def _known_from_store(self, layer: str) -> bool:
+        try:
+            self._roots[layer] = root_of(self.store.layers.diff_path(layer))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _know_root(self, task: Task, own: Root | None, diff: str) -> None:
+        try:
+            found = own or root_of(diff)
+        except FileNotFoundError:
+            raise LayerGone(task.layer)
+        with self._changed:
+            self._roots[task.layer] = found
+            self._changed.notify_all()
+
+    def _say(self, task: Task, action: str, current: int = 0, total: int = 0) -> None:
+        if self._report is not None:
+            self._report(Progress(task.id, action, current, total))
+
+
+class _Talk:
+    """`intake.Talk` about one task."""
+
+    def __init__(self, taking: Taking, task: Task, total: int) -> None:
+        self._taking = taking
+        self._task = task
+        self._total = max(total, 0)
+
+    def progress(self, count: int) -> None:
+        action = "Downloading" if self._task.coming.open else "Loading layer"
+        if self._task.coming.open and count == self._total:
+            action = "Extracting"
+        self._taking._say(self._task, action, count, self._total)
+
+    def root(self, own: Root | None) -> Root | None:
+        found = self._taking.root(self._task, own)
+        if found is None:  # the bottom layer, and its archive has no word on it: what `take_in` made
+            found = Root(0o755, 0, 0, 0)
+            self._taking.root(self._task, found)
+        return found
+
+
+def _parts(taken: Taken) -> tuple[str, int, str]:
+    return taken.digest, taken.size, taken.compression
+
+
+def _nothing(_offset: int) -> Pipe:
+    """The rest of an archive that is whole already."""
+    return Pipe(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

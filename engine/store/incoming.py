@@ -1,0 +1,123 @@
+"""Archives on their way from a registry, `incoming/<hex>`: what a broken download brought stays for the next try.
+
+Whoever downloads holds the file's flock; a second one waits and then finds the whole blob. A file without a lock is a
+broken download's: the next pull goes on with it, prune removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from engine.oci.digests import hex_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from engine.store.root import Store
+
+
+class Incoming:
+    """An archive that is not whole yet, locked. fd: its descriptor; size: bytes that are there already."""
+
+    __slots__ = ("_done", "digest", "fd", "path", "size")
+
+    def __init__(self, store: Store, digest: str) -> None:
+        """Wait for the lock. OSError when the file cannot be made."""
+        directory = store.path("incoming")
+        os.makedirs(directory, 0o700, exist_ok=True)
+        self.digest = digest
+        self.path = os.path.join(directory, hex_of(digest))
+        self._done = False
+        while True:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX)
+                if _same(self.fd, self.path):
+                    break
+            except BaseException:
+                os.close(self.fd)
+                raise
+            os.close(self.fd)  # it was finished, and so removed, while we waited
+        self.size = os.fstat(self.fd).st_size
+        os.lseek(self.fd, 0, os.SEEK_END)
+
+    def restart(self) -> None:
+        """Forget what is there."""
+        os.ftruncate(self.fd, 0)
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        self.size = 0
+
+    def done(self) -> None:
+        """The archive has its final name, or is of no use: remove this one."""
+        if not self._done:
+            self._done = True
+            os.unlink(self.path)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            if not self._done and os.fstat(self.fd).st_size == 0:
+                self.done()
+            os.close(self.fd)
+            self.fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def broken(store: Store) -> list[tuple[str, int]]:
+    """Broken downloads, which nobody is at: (path, bytes)."""
+    found = []
+    for path in _files(store):
+        lock = _try(path)
+        if lock is not None:
+            found.append((path, os.fstat(lock).st_size))
+            os.close(lock)
+    return found
+
+
+def remove_broken(store: Store) -> int:
+    """Remove broken downloads; returns the bytes they had."""
+    freed = 0
+    for path in _files(store):
+        lock = _try(path)
+        if lock is not None:
+            freed += os.fstat(lock).st_blocks * 512
+            os.unlink(path)  # under its lock: a pull that waited for it looks again
+            os.close(lock)
+    return freed
+
+
+def _files(store: Store) -> list[str]:
+    try:
+        return [store.path("incoming", name) for name in sorted(os.listdir(store.path("incoming")))]
+    except FileNotFoundError:
+        return []
+
+
+def _try(path: str) -> int | None:
+    """The descriptor of a file that nobody else has locked."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _same(fd, path):
+            return fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _same(fd: int, path: str) -> bool:
+    try:
+        mine, named = os.fstat(fd), os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (mine.st_dev, mine.st_ino) == (named.st_dev, named.st_ino)
