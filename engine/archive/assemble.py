@@ -14,7 +14,7 @@ from engine.errors import InvalidInput, NotFound, StrataError
 from engine.oci.configs import chain_id, chain_ids, parse_config
 from engine.oci.digests import SHA256, digest_of, hasher
 from engine.oci.documents import dump_document
-from engine.oci.manifests import CONFIG, LAYER, LAYER_GZIP, MAX_LAYERS, Descriptor, Manifest, parse_manifest
+from engine.oci.manifests import CONFIG, MAX_LAYERS, MEDIA_TYPES, Descriptor, Manifest, parse_manifest
 from engine.oci.references import Reference, parse_reference
 from engine.store import blobs, files
 from engine.store.layers import READ_ONLY, LayerRecord
@@ -84,8 +84,8 @@ def layer_from_archive(
     checked. InvalidInput when the archive is damaged, hostile or not what was promised; `staging` is then of no use.
     """
     if diff_id and store.layers.exists(chain_id(parent, diff_id)):
-        gzip = check_archive(archive, diff_id, what)
-        return LayerSource(diff_id, _descriptor(archive, digest, gzip), archive)
+        compression = check_archive(archive, diff_id, what)
+        return LayerSource(diff_id, _descriptor(archive, digest, compression), archive)
     from engine.layers.unpack import unpack
 
     directory = staging.join("layer-" + os.urandom(8).hex())
@@ -95,7 +95,7 @@ def layer_from_archive(
     except NotFound:
         raise LayerGone(str(parent))
     with open(archive, "rb") as raw:
-        stream, gzip = plain(raw, what)
+        stream, compression = plain(raw, what)
         try:
             unpacked = unpack(stream, diff, limits=limits)
         except InvalidInput as error:
@@ -112,18 +112,18 @@ def layer_from_archive(
         unpacked.entry_count - 1,
     )
     store.layers.seal(directory, record, unpacked.entries)
-    return LayerSource(unpacked.diff_id, _descriptor(archive, digest, gzip), archive, directory)
+    return LayerSource(unpacked.diff_id, _descriptor(archive, digest, compression), archive, directory)
 
 
-def check_archive(archive: str, diff_id: str, what: str = "layer") -> bool:
-    """Check that a staged archive's plain bytes have this digest; returns whether it is gzip. InvalidInput if not."""
+def check_archive(archive: str, diff_id: str, what: str = "layer") -> str:
+    """Check that a staged archive's plain bytes have this digest; returns its compression. InvalidInput if not."""
     running = hasher()
     with open(archive, "rb") as raw:
-        stream, gzip = plain(raw, what)
+        stream, compression = plain(raw, what)
         while chunk := stream.read(blobs.CHUNK):
             running.update(chunk)
     _promised(diff_id, SHA256 + running.hexdigest(), what)
-    return gzip
+    return compression
 
 
 def pack_layer(store: Store, staging: Staging, name: str, upper: str, parent: str | None) -> tuple[str, str]:
@@ -233,8 +233,8 @@ def _is_whole(store: Store, change: Change, image_id: str) -> bool:
     return all(store.blobs.exists(layer.digest) for layer in manifest.layers)
 
 
-def _descriptor(archive: str, digest: str, gzip: bool) -> Descriptor:
-    return Descriptor(LAYER_GZIP if gzip else LAYER, digest, os.stat(archive).st_size)
+def _descriptor(archive: str, digest: str, compression: str) -> Descriptor:
+    return Descriptor(MEDIA_TYPES[compression], digest, os.stat(archive).st_size)
 
 
 def _promised(diff_id: str, found: str, what: str) -> None:

@@ -1,6 +1,7 @@
-"""Plain bytes out of what may be gzip: told by its first bytes, never by a name or a media type.
+"""Plain bytes out of what may be compressed: told by its first bytes, never by a name or a media type.
 
-isal (Intel's igzip) inflates at 2.3 times zlib's speed; it is imported only when something is gzip.
+gzip by isal (Intel's igzip: 2.3 times zlib's speed), zstd by zstandard, xz and bzip2 by the standard library; each is
+imported when it is met. eStargz and zstd:chunked are gzip and zstd of many parts, and read as such.
 """
 
 from __future__ import annotations
@@ -11,36 +12,58 @@ from engine.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO
+    from typing import BinaryIO, Protocol
 
-GZIP = b"\x1f\x8b"
-OTHERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
+    class Decompressor(Protocol):
+        """What `lzma` and `bz2` have in common."""
+
+        eof: bool
+        needs_input: bool
+        unused_data: bytes
+
+        def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
+SKIPPABLE = (b"\x2a\x4d\x18", range(0x50, 0x60))  # a zstd frame that holds no data may come first (RFC 8878, 3.1.2)
 HEAD = 6
 BUFFER = 1 << 17
 # gzip can make a thousand bytes of one. Above this size that much is a bomb, not a layer (CVE-2024-3727 and its kind).
 BOMB_SIZE = 16 << 30
 BOMB_RATIO = 200
+MEMORY = 160 << 20  # bytes for a window: xz -9 asks for 65 MiB, zstd --long=27 for 128
 
 
-def plain(stream: BinaryIO, what: str) -> tuple[BinaryIO, bool]:
-    """(a buffered stream of the plain bytes, whether `stream` was gzip). `what` names it in errors.
+def compression_of(head: bytes) -> str:
+    """ "gzip", "zstd", "xz", "bzip2", or "" for anything else, by the first six bytes."""
+    if head[1:4] == SKIPPABLE[0] and head[0] in SKIPPABLE[1]:
+        return "zstd"
+    return next((name for magic, name in MAGIC.items() if head.startswith(magic)), "")
 
-    The stream may be a pipe. InvalidInput at once for a compression that is not supported, and while reading when the
-    gzip data is damaged or ends early.
+
+def plain(stream: BinaryIO, what: str) -> tuple[BinaryIO, str]:
+    """(a buffered stream of the plain bytes, how `stream` was compressed: `compression_of`). `what` names it in errors.
+
+    The stream may be a pipe. InvalidInput while reading when the compressed data is damaged, a bomb, or ends early.
     """
     rest = _Rest(stream)
     buffered = io.BufferedReader(rest, BUFFER)
-    head = buffered.peek(HEAD)[:HEAD]
-    if head.startswith(GZIP):
+    name = compression_of(buffered.peek(HEAD)[:HEAD])
+    if not name:
+        return buffered, ""
+    inflater: io.RawIOBase | io.BufferedIOBase
+    if name == "gzip":
         from isal import igzip
 
         inflater = igzip.IGzipFile(fileobj=buffered, mode="rb")  # type: ignore[no-untyped-call]
-        inflated = _Inflated(inflater, rest, what)
-        return io.BufferedReader(inflated, BUFFER), True
-    for magic, name in OTHERS.items():
-        if head.startswith(magic):
-            raise InvalidInput(f"{what} is compressed with {name}; unpack it with {name} first, or write it with gzip")
-    return buffered, False
+    elif name == "zstd":
+        import zstandard
+
+        opener = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        inflater = opener.stream_reader(buffered, read_size=BUFFER, read_across_frames=True)
+    else:
+        inflater = _Steps(name, buffered)
+    return io.BufferedReader(_Inflated(inflater, rest, what, name), BUFFER), name
 
 
 class _Rest(io.RawIOBase):
@@ -60,32 +83,81 @@ class _Rest(io.RawIOBase):
         return len(data)
 
 
+class _Steps(io.RawIOBase):
+    """xz or bzip2, of one or more streams one after the other, with bounded memory."""
+
+    def __init__(self, name: str, source: io.BufferedReader) -> None:
+        self._name = name
+        self._source = source
+        self._data = b""
+        self._now: Decompressor | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def _new(self) -> Decompressor:
+        if self._name == "xz":
+            import lzma
+
+            return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
+        import bz2
+
+        return bz2.BZ2Decompressor()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while True:
+            if self._now is None:
+                self._data = (self._data or self._source.read1(BUFFER)).lstrip(b"\0")  # padding between xz's streams
+                if not self._data:
+                    if self._source.peek(1):
+                        continue
+                    return 0
+                self._now = self._new()
+            if not self._data and self._now.needs_input:
+                self._data = self._source.read1(BUFFER)
+                if not self._data:
+                    raise EOFError
+            out = self._now.decompress(self._data, len(buffer))
+            self._data = b""
+            if self._now.eof:
+                self._data = self._now.unused_data
+                self._now = None
+            if out:
+                buffer[: len(out)] = out
+                return len(out)
+
+
 class _Inflated(io.RawIOBase):
     """The inflated bytes, with the errors of a damaged file turned into one that says which file."""
 
-    def __init__(self, inflater: io.BufferedIOBase, rest: _Rest, what: str) -> None:
+    def __init__(self, inflater: io.RawIOBase | io.BufferedIOBase, rest: _Rest, what: str, name: str) -> None:
         self._inflater = inflater
         self._rest = rest
         self._given = 0
         self._what = what
+        self._name = name
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        from isal import isal_zlib
-
         try:
-            count = self._inflater.readinto(buffer)
+            count = self._inflater.readinto(buffer) or 0
         except EOFError:
-            raise InvalidInput(f"{self._what} ends in the middle of its gzip data")
-        except (isal_zlib.error, OSError) as error:  # type: ignore[misc]
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the disk's or the pipe's own error; BadGzipFile has none
+            raise InvalidInput(f"{self._what} ends in the middle of its {self._name} data")
+        except InvalidInput:
+            raise
+        except OSError as error:
+            if error.errno is not None:
+                raise  # the disk's or the pipe's own error; those of damaged data have none
+            raise InvalidInput(f"{self._what} is damaged: {error}")
+        except Exception as error:
+            if type(error).__name__ not in ("error", "IsalError", "ZstdError", "LZMAError"):
+                raise
             raise InvalidInput(f"{self._what} is damaged: {error}")
         self._given += count
         if self._given > BOMB_SIZE and self._given > BOMB_RATIO * self._rest.taken:
             raise InvalidInput(
-                f"{self._what} is a bomb: {self._rest.taken} bytes of gzip inflate to {self._given} and more"
+                f"{self._what} is a bomb: {self._rest.taken} bytes of {self._name} inflate to {self._given} and more"
             )
         return count

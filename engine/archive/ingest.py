@@ -8,7 +8,7 @@ bottom up, so that a killed load or pull loses little. What is in its place befo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import InvalidInput
 
@@ -16,7 +16,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from engine.archive.assemble import LayerSource
     from engine.layers.unpack import Limits
     from engine.oci.references import Reference
     from engine.progress import Report
@@ -82,7 +81,7 @@ class Task:
     @property
     def key(self) -> tuple[str, str]:
         """What makes two tasks the same: the layer, and its archive."""
-        return self.layer, self.coming.digest or (f"{self.coming.path}+{self.coming.offset}" if self.exact else "")
+        return self.layer, self.coming.digest or f"{self.coming.path}+{self.coming.offset}"
 
     @property
     def id(self) -> str:
@@ -125,9 +124,9 @@ def _try(
 
     tasks: dict[tuple[str, str], Task] = {}
     for task in (task for plan in plans for task in plan):
-        first = not any(layer == task.layer for layer, _ in tasks)
-        if task.key not in tasks and (first or task.exact):
-            tasks[task.key] = task if first else _only_archive(task)
+        if task.key not in tasks:
+            first = not any(layer == task.layer for layer, _ in tasks)
+            tasks[task.key] = task if first else replace(task, unpack=False)
     for task in tasks.values():
         staging.hold(task.layer)
     taking = Taking(store, staging, report, limits)
@@ -135,22 +134,12 @@ def _try(
         ready = taking.run(list(tasks.values()), small=_is_small(tasks))
         found = []
         for image, plan in zip(images, plans, strict=True):
-            sources: list[LayerSource] = [ready.get(task.key) or _any(ready, task.layer) for task in plan]
+            sources = [ready[task.key] for task in plan]
             found.append(add_image(store, image.config, sources, image.names, image.parent, manifest=image.manifest))
         return found
     except InvalidInput:
         taking.withdraw()
         raise
-
-
-def _only_archive(task: Task) -> Task:
-    from dataclasses import replace
-
-    return replace(task, unpack=False)
-
-
-def _any(ready: dict[tuple[str, str], LayerSource], layer: str) -> LayerSource:
-    return next(source for (name, _), source in ready.items() if name == layer)
 
 
 def _plan(image: ComingImage, where: str) -> list[Task]:
@@ -182,8 +171,6 @@ def _plan(image: ComingImage, where: str) -> list[Task]:
 
 def _promised(layer: ComingLayer, digest: str, size: int) -> ComingLayer:
     """A layer with its manifest's promises. InvalidInput when they are not those of its source."""
-    from dataclasses import replace
-
     if layer.digest not in ("", digest):
         raise InvalidInput(f"the manifest names the layer {digest}, the archive has {layer.digest}")
     if layer.size not in (-1, size):

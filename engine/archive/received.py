@@ -1,21 +1,23 @@
-"""An image archive as it came in: every file of the outer tar staged on disk under its digest, in whatever order.
+"""An image archive as it came in: which files it holds, and where their bytes are.
 
-The stream may be a pipe, so nothing is read twice from it; `manifest.json` often comes last. Names inside are only ever
-keys of a dictionary here: no path of the archive is used as a path on disk.
+A plain file is only looked through, by seeking: its members are read where they lie. A pipe or a compressed archive is
+staged on disk member by member, in whatever order they come (`manifest.json` often comes last). A directory is read in
+place. Names inside are only ever keys of a dictionary here: no path of an archive is used as a path on disk.
 """
 
 from __future__ import annotations
 
+import os
 import posixpath
-from dataclasses import dataclass, field
+import stat
+from dataclasses import dataclass, field, replace
 
-from engine.archive.compression import plain
+from engine.archive.compression import HEAD, compression_of, plain
 from engine.errors import InvalidInput
 from engine.layers.tar import Archive, Member
-from engine.oci.digests import SHA256, is_hex_id
+from engine.oci.digests import SHA256, digest_of, hasher, is_hex_id
 from engine.oci.documents import MAX_DOCUMENT
-from engine.store import files
-from engine.store.blobs import stage
+from engine.store.blobs import CHUNK, stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,11 +32,14 @@ MAX_TRAILER = 64 << 20  # bytes of padding after the archive's end
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A file of the archive on disk: its path in staging, digest and size."""
+    """A file of the archive on disk: `size` bytes of `path` from `offset` on. digest: "" while nobody has read it;
+    own: the whole of a file in our staging directory."""
 
     path: str
-    digest: str
     size: int
+    digest: str = ""
+    offset: int = 0
+    own: bool = False
 
 
 @dataclass(slots=True)
@@ -58,24 +63,45 @@ class Received:
     def document(self, name: str) -> bytes:
         """A small file's bytes. InvalidInput when it is missing, larger than a document may be, or not what its name
         promises."""
-        found = self.verified(name)
+        found = self.find(name)
         if found.size > MAX_DOCUMENT:
             raise InvalidInput(f"{name!r} is too large: {found.size} bytes, the limit is {MAX_DOCUMENT}")
-        return files.read(found.path)
+        data = read_part(found)
+        promised = _promise(name)
+        if promised and digest_of(data) != promised:
+            raise InvalidInput(f"{name!r} is damaged: its content has the digest {digest_of(data)}")
+        return data
 
-    def verified(self, name: str) -> Staged:
-        """`find`, and a name that is a digest (`blobs/sha256/<hex>`, `<hex>.json`) must be the content's."""
+    def layer(self, name: str) -> Staged:
+        """A layer's archive; its digest is set if it is known or its name promises one, which is then still to be
+        checked. InvalidInput when it is missing, or known to be another."""
         found = self.find(name)
-        stem = posixpath.basename(normalized(name)).removesuffix(".json")
-        if is_hex_id(stem) and (name.endswith(".json") or "sha256/" in name) and found.digest != SHA256 + stem:
+        promised = _promise(name)
+        if promised and found.digest not in ("", promised):
             raise InvalidInput(f"{name!r} is damaged: its content has the digest {found.digest}")
-        return found
+        return replace(found, digest=found.digest or promised)
 
 
-def receive(staging: Staging, stream: BinaryIO, what: str = "the archive") -> Received:
-    """Read a whole archive, gzip or not, into staging. InvalidInput when it is no archive, damaged or truncated."""
-    outer, _ = plain(stream, what)
+def _promise(name: str) -> str:
+    """The digest that a name promises (`blobs/sha256/<hex>`, `<hex>.json`), or ""."""
+    stem = posixpath.basename(normalized(name)).removesuffix(".json")
+    return SHA256 + stem if is_hex_id(stem) and (name.endswith(".json") or "sha256/" in name) else ""
+
+
+def receive(staging: Staging, source: BinaryIO | str, what: str = "the archive") -> Received:
+    """What an archive (a file, a pipe; compressed or not) or a directory holds. InvalidInput when it is no archive,
+    damaged or truncated, or ambiguous."""
+    if isinstance(source, str):
+        return _directory(source)
+    fd = _plain_file(source)
     received = Received()
+    if fd is not None:
+        start = source.tell()
+        archive = Archive(source, size=os.fstat(fd).st_size - start)
+        for number, member in enumerate(archive.members()):
+            _look(received, archive, member, number, f"/proc/self/fd/{fd}", start, what)
+        return received
+    outer, _ = plain(source, what)
     archive = Archive(outer)
     for number, member in enumerate(archive.members()):
         if number >= MAX_MEMBERS:
@@ -85,19 +111,93 @@ def receive(staging: Staging, stream: BinaryIO, what: str = "the archive") -> Re
     return received
 
 
+def _plain_file(source: BinaryIO) -> int | None:
+    """The descriptor of a regular file that is not compressed; None for everything else."""
+    try:
+        fd = source.fileno()
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return None if compression_of(os.pread(fd, HEAD, source.tell())) else fd
+    except OSError:
+        return None  # in memory, or cannot seek
+
+
+def _look(received: Received, archive: Archive, member: Member, number: int, path: str, start: int, what: str) -> None:
+    if number >= MAX_MEMBERS:
+        raise InvalidInput(f"{what} holds more than {MAX_MEMBERS} files: not an image archive")
+    if member.kind == "f":
+        if member.pieces is not None:
+            raise InvalidInput(f"{what} holds a sparse file, {member.name!r}: not an image archive")
+        _file(received, normalized(member.name), Staged(path, member.size, "", start + archive.offset))
+    else:
+        _link(received, member)
+
+
 def _keep(staging: Staging, received: Received, member: Member, number: int) -> None:
-    name = normalized(member.name)
     if member.kind == "f":
         path = f"member-{number}"
         digest, size = stage(staging, path, member.stream)
-        if name in received.links or (name in received.files and received.files[name].digest != digest):
-            raise InvalidInput(f"the archive is ambiguous: {name!r} is in it twice")
-        received.files[name] = Staged(staging.join(path), digest, size)
-    elif member.kind in ("l", "h"):
-        target = member.target if member.kind == "h" else posixpath.join(posixpath.dirname(name), member.target)
-        if name in received.files or name in received.links:
-            raise InvalidInput(f"the archive is ambiguous: {name!r} is in it twice")
-        received.links[name] = normalized(target)
+        _file(received, normalized(member.name), Staged(staging.join(path), size, digest, own=True))
+    else:
+        _link(received, member)
+
+
+def _file(received: Received, name: str, found: Staged) -> None:
+    before = received.files.get(name)
+    if name in received.links or (before is not None and _digest(before) != _digest(found)):
+        raise InvalidInput(f"the archive is ambiguous: {name!r} is in it twice")
+    received.files[name] = found
+
+
+def _link(received: Received, member: Member) -> None:
+    if member.kind not in ("l", "h"):
+        return
+    name = normalized(member.name)
+    target = member.target if member.kind == "h" else posixpath.join(posixpath.dirname(name), member.target)
+    if name in received.files or name in received.links:
+        raise InvalidInput(f"the archive is ambiguous: {name!r} is in it twice")
+    received.links[name] = normalized(target)
+
+
+def _directory(path: str) -> Received:
+    """The regular files of a directory, and links between them; what else lies there is passed over."""
+    received = Received()
+    if not os.path.isdir(path):
+        raise InvalidInput(f"{path} is not a directory with an image layout")
+    for where, _, names in os.walk(path):
+        inside = os.path.relpath(where, path)
+        for name in names:
+            here, full = normalized(posixpath.join(inside, name)), os.path.join(where, name)
+            found = os.lstat(full)
+            if stat.S_ISREG(found.st_mode):
+                received.files[here] = Staged(full, found.st_size)
+            elif stat.S_ISLNK(found.st_mode):
+                received.links[here] = normalized(posixpath.join(inside, os.readlink(full)))
+            if len(received.files) + len(received.links) > MAX_MEMBERS * 10:
+                raise InvalidInput(f"{path} holds too many files: not an image layout")
+    return received
+
+
+def read_part(found: Staged) -> bytes:
+    """The bytes of a small file. InvalidInput when there are fewer than were there a moment ago."""
+    with open(found.path, "rb") as file:
+        file.seek(found.offset)
+        data = file.read(found.size)
+    if len(data) != found.size:
+        raise InvalidInput("the archive changed while it was read")
+    return data
+
+
+def _digest(found: Staged) -> str:
+    if found.digest:
+        return found.digest
+    running, left = hasher(), found.size
+    with open(found.path, "rb") as file:
+        file.seek(found.offset)
+        while left and (chunk := file.read(min(left, CHUNK))):
+            running.update(chunk)
+            left -= len(chunk)
+    return SHA256 + running.hexdigest()
 
 
 def normalized(name: str) -> str:

@@ -12,7 +12,7 @@ import threading
 
 from engine.archive.assemble import LayerGone, LayerSource
 from engine.archive.intake import Order, Pipe, Root, Slice, WrongDigest, root_of, take_in
-from engine.oci.manifests import LAYER, LAYER_GZIP, LAYER_ZSTD, Descriptor
+from engine.oci.manifests import LAYER, MEDIA_TYPES, Descriptor
 from engine.progress import Progress
 from engine.store.incoming import Incoming
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from engine.store.root import Staging, Store
 
 LANES = max(2, min(4, os.cpu_count() or 1))
-MEDIA_TYPES = {"": LAYER, "gzip": LAYER_GZIP, "zstd": LAYER_ZSTD}
 
 
 class Stopped(Exception):

@@ -9,7 +9,7 @@ import sys
 import threading
 from dataclasses import asdict
 
-import engine
+from engine import errors
 from engine.archive.intake import CHUNK, Taken, WrongDigest
 from engine.archive.worker import MESSAGE, dump_root, load_root
 from engine.errors import InvalidInput, StrataError
@@ -39,7 +39,7 @@ class Worker:
 
     def __init__(self, store: Store, lock: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        house = os.path.dirname(os.path.dirname(os.path.abspath(engine.__file__)))
+        house = os.path.dirname(os.path.dirname(os.path.abspath(errors.__file__)))
         # Without site: its .pth hooks cost more than all that a worker imports.
         argv = [sys.executable, "-S", "-c", START, str(theirs.fileno()), store.root, house, *sys.path]
         with theirs:

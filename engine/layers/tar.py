@@ -106,10 +106,15 @@ class MemberStream:
 
 
 class Archive:
-    """A tar stream being read. length, diff_id: of everything read so far, exactly as it came."""
+    """A tar stream being read. length, diff_id: of everything read so far, exactly as it came.
 
-    def __init__(self, stream: BinaryIO) -> None:
+    size: given for a file of so many bytes that can seek: what is not read is then skipped by seeking, for an archive
+    whose members are only looked up; it has no diff id.
+    """
+
+    def __init__(self, stream: BinaryIO, *, size: int = -1) -> None:
         self.length = 0
+        self._size = size
         self._stream = stream
         self._sha = hashlib.sha256()
         self._buffer = b""
@@ -160,11 +165,31 @@ class Archive:
                     sparse.check(member.pieces, member.size, member.stored)
                 records = name = link = None
                 yield member
+                if self._size >= 0:
+                    self._seek()
                 while self._left:
                     self.read(CHUNK)
                 self._skip_padding()
         if records is not None or name is not None or link is not None:
             self._truncated()
+
+    @property
+    def offset(self) -> int:
+        """Where in the stream the next byte comes from: the current member's data, while none of it was read."""
+        return self.length - (len(self._buffer) - self._at)
+
+    def _seek(self) -> None:
+        """Leave out what is left of the current member, as far as it is not in the buffer."""
+        ahead = self._left + self._padding - (len(self._buffer) - self._at)
+        if ahead <= 0:
+            return
+        if self.length + ahead > self._size:
+            self.length = self._size
+            self._truncated()
+        self._stream.seek(ahead, 1)
+        self.length += ahead
+        self._buffer, self._at = b"", 0
+        self._left = self._padding = 0
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes of the current member's data; b"" when there is none left."""

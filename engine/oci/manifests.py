@@ -20,8 +20,11 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+MEDIA_TYPES = {"": LAYER, "gzip": LAYER_GZIP, "zstd": LAYER_ZSTD}  # by compression
 
 MANIFESTS = (MANIFEST, DOCKER_MANIFEST)
 INDEXES = (INDEX, DOCKER_INDEX)
@@ -36,7 +39,7 @@ class Descriptor:
     digest: str
     size: int
     annotations: tuple[tuple[str, str], ...] = ()
-    platform: tuple[str, str] = ("", "")  # os, architecture; of an index's entries
+    platform: tuple[str, str, str] = ("", "", "")  # os, architecture, variant; of an index's entries
 
     def as_dict(self) -> dict[str, Any]:
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
@@ -70,6 +73,28 @@ def parse_manifest(data: bytes, what: str = "manifest") -> Manifest:
     if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
         raise InvalidInput(f"{what}: layers must be a list of at most {MAX_LAYERS}")
     return Manifest(config, tuple(_descriptor(layer, f"{what}: layer") for layer in layers))
+
+
+def choose(descriptors: Sequence[Descriptor], wanted: tuple[str, str, str], what: str) -> Descriptor:
+    """The manifest for a platform out of an index: the first that fits best (an ARM runs older variants' images too; an
+    entry without a platform fits any). InvalidInput, saying what there is, when none does."""
+    from engine.oci.platforms import fits, platform_text
+
+    ranked = [(fits(entry.platform, wanted), -position) for position, entry in enumerate(descriptors)]
+    best, position = max(ranked, default=(0, 0))
+    if best:
+        return descriptors[-position]
+    has = sorted({platform_text(entry.platform) for entry in descriptors} - {"unknown/unknown", ""})
+    raise InvalidInput(f"no image for {platform_text(wanted)} in {what}: it has {', '.join(has) or 'none'}")
+
+
+def check_image_config(manifest: Manifest, what: str) -> None:
+    """InvalidInput when a manifest is of something else than an image: a chart, a signature, an attestation."""
+    if manifest.config.media_type not in (CONFIG, DOCKER_CONFIG, ""):
+        raise InvalidInput(f"{what} is no image: its config is of type {manifest.config.media_type!r}")
+    for layer in manifest.layers:
+        if "in-toto" in layer.media_type:
+            raise InvalidInput(f"{what} is an attestation, not an image")
 
 
 def parse_index(data: bytes, what: str = "index.json") -> tuple[Descriptor, ...]:
@@ -109,5 +134,5 @@ def _descriptor(value: Any, what: str) -> Descriptor:
         digest,
         size,
         tuple((key, text) for key, text in annotations.items() if isinstance(text, str)),
-        (str(platform.get("os", "")), str(platform.get("architecture", ""))),
+        (str(platform.get("os", "")), str(platform.get("architecture", "")), str(platform.get("variant", ""))),
     )

@@ -42,3 +42,17 @@ def parse_platform(text: str) -> tuple[str, str, str]:
 def platform_text(platform: tuple[str, str, str]) -> str:
     """`linux/arm/v7`."""
     return "/".join(part for part in platform if part)
+
+
+def fits(offered: tuple[str, str, str], wanted: tuple[str, str, str]) -> int:
+    """How well an image for one platform runs on another: 0 = not at all, more is better."""
+    if offered == ("", "", ""):
+        return 1
+    if offered[:2] != wanted[:2]:
+        return 0
+    if offered[1] == "arm":
+        have, want = (int(variant[1:]) if variant[1:].isdigit() else 7 for variant in (offered[2], wanted[2]))
+        return 2 + have if have <= want else 0
+    if offered[1] == "arm64" and {offered[2], wanted[2]} <= {"", "v8"}:
+        return 3
+    return 3 if offered[2] == wanted[2] else 2 if not offered[2] else 0
