@@ -236,7 +236,7 @@ class _Flattening:
             self.close()
         root = open_root(self.layers[number].diff_path)
         try:
-            fd = self.directories[key] = open_below(root, raw, os.O_PATH | os.O_DIRECTORY)
+            fd = self.directories[key] = open_below(root, raw, os.O_RDONLY | os.O_DIRECTORY)
         finally:
             os.close(root)
         return fd
