@@ -44,6 +44,8 @@ def add_container_flags(parser: Parser) -> None:
     parser.add_argument(
         "--pull", default="missing", type=_pull, help='Pull image before running ("always", "missing", "never")'
     )
+    parser.add_argument("--platform", default="", help="Pull the image for this platform (os/arch[/variant])")
+    parser.add_argument("-q", "--quiet", action="store_true", help="Suppress the pull output")
     parser.add_argument("--rm", action="store_true", help="Automatically remove the container when it exits")
     parser.add_argument("--stop-signal", default="", help="Signal to stop the container")
     parser.add_argument("--stop-timeout", type=number, metavar="int", help="Timeout (in seconds) to stop a container")
@@ -65,8 +67,6 @@ def create_options(args: Args) -> CreateOptions:
         raise BadChoice(
             f"container ID file found, make sure the other container isn't running or delete {args.cidfile}"
         )
-    if args.pull == "always":
-        raise BadChoice("--pull always: this version has no registry client; load the image, or use --pull never")
     entrypoint: tuple[str, ...] | None = None
     if args.entrypoint is not None:
         entrypoint = (args.entrypoint,) if args.entrypoint else ()
@@ -119,7 +119,18 @@ def read_env_file(path: str) -> list[str]:
 
 def create(engine: Engine, args: Args) -> str:
     """Make the container that the flags ask for, and its cidfile; returns its id. BadChoice, OSError of a file."""
-    container_id = engine.create(args.words[0], create_options(args))
+    options = create_options(args)
+    image = args.words[0]
+    if args.pull == "always":
+        pull(engine, args)
+    try:
+        container_id = engine.create(image, options)
+    except NoSuchImage as error:
+        if args.pull != "missing":
+            raise NoSuchImage(tagged(error.reference)) from None
+        words(f"Unable to find image '{tagged(error.reference)}' locally")
+        pull(engine, args)
+        container_id = engine.create(image, options)
     if args.cidfile:
         try:
             with open(args.cidfile, "x", encoding="ascii") as file:
@@ -130,12 +141,18 @@ def create(engine: Engine, args: Args) -> str:
     return container_id
 
 
-def not_found(error: NoSuchImage, args: Args) -> NoSuchImage:
-    """The same error with the tag that the name means; first it is said, as before a pull, that it is not here."""
-    name = tagged(error.reference)
-    if args.pull == "missing":
-        words(f"Unable to find image '{name}' locally")
-    return NoSuchImage(name)
+def pull(engine: Engine, args: Args) -> None:
+    """Pull the image that the words name, with its progress among the words."""
+    from app.cli.progress import Bars
+
+    image = args.words[0]
+    with Bars(words=True, quiet=args.quiet) as bars:
+        for pulled in engine.pull(image, platform=args.platform, report=bars.report):
+            if not args.quiet:
+                words(f"Digest: {pulled.digest}")
+                words(
+                    f"Status: {'Downloaded newer image' if pulled.fresh else 'Image is up to date'} for {pulled.name}"
+                )
 
 
 def variable(text: str) -> str:

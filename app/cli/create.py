@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from app.cli.choices import BadChoice, add_container_flags, create, not_found
+from app.cli.choices import BadChoice, add_container_flags, create
 from app.cli.output import out, words
-from engine.errors import NoSuchImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +23,4 @@ def run(args: Args) -> int:
     except BadChoice as error:
         words(f"Error: {error}")
         return 1
-    except NoSuchImage as error:
-        raise not_found(error, args) from None
     return 0

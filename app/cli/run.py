@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from app.cli.choices import BadChoice, add_container_flags, add_stream_flags, create, not_found, stream_choices
+from app.cli.choices import BadChoice, add_container_flags, add_stream_flags, create, stream_choices
 from app.cli.output import out, said, words
-from engine.errors import NoSuchImage, StrataError
+from engine.errors import StrataError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ def run(args: Args) -> int:
         return _run(args)
     except BrokenPipeError:
         raise
-    except NoSuchImage as error:
-        return failed(args, not_found(error, args), EXIT_ENGINE)
     except StrataError as error:
         return failed(args, error, error.exit_status if error.exit_status in (126, 127) else EXIT_ENGINE)
     except (BadChoice, OSError) as error:

@@ -12,16 +12,24 @@ from engine.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import BinaryIO, Protocol
+    from typing import Any, BinaryIO, Protocol
+
+    class Inflater(Protocol):
+        """Whatever gives inflated bytes."""
+
+        def readinto(self, buffer: Any, /) -> int | None: ...
 
     class Decompressor(Protocol):
         """What `lzma` and `bz2` have in common."""
 
-        eof: bool
-        needs_input: bool
-        unused_data: bytes
+        @property
+        def eof(self) -> bool: ...
+        @property
+        def needs_input(self) -> bool: ...
+        @property
+        def unused_data(self) -> bytes: ...
 
-        def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+        def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bzip2"}
@@ -51,7 +59,7 @@ def plain(stream: BinaryIO, what: str) -> tuple[BinaryIO, str]:
     name = compression_of(buffered.peek(HEAD)[:HEAD])
     if not name:
         return buffered, ""
-    inflater: io.RawIOBase | io.BufferedIOBase
+    inflater: Inflater
     if name == "gzip":
         from isal import igzip
 
@@ -86,7 +94,7 @@ class _Rest(io.RawIOBase):
 class _Steps(io.RawIOBase):
     """xz or bzip2, of one or more streams one after the other, with bounded memory."""
 
-    def __init__(self, name: str, source: io.BufferedReader) -> None:
+    def __init__(self, name: str, source: io.BufferedReader[Any]) -> None:
         self._name = name
         self._source = source
         self._data = b""
@@ -130,7 +138,7 @@ class _Steps(io.RawIOBase):
 class _Inflated(io.RawIOBase):
     """The inflated bytes, with the errors of a damaged file turned into one that says which file."""
 
-    def __init__(self, inflater: io.RawIOBase | io.BufferedIOBase, rest: _Rest, what: str, name: str) -> None:
+    def __init__(self, inflater: Inflater, rest: _Rest, what: str, name: str) -> None:
         self._inflater = inflater
         self._rest = rest
         self._given = 0

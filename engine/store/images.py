@@ -115,7 +115,7 @@ class Images:
         """Take a name away; returns the id of the image that had it. NoSuchImage when nobody had."""
         reference = parse_reference(name) if isinstance(name, str) else name
         with self.change() as change:
-            image_id = change.names.pop(_key(reference), None)
+            image_id = change.names.pop(key_of(reference), None)
             if image_id is None:
                 raise NoSuchImage(reference.familiar())
             return image_id
@@ -178,7 +178,7 @@ class Change:
         """`Images.tag`, inside the block."""
         if image_id not in self.images:
             raise NoSuchImage(image_id)
-        key = _key(reference)
+        key = key_of(reference)
         former = self.names.get(key)
         self.names[key] = image_id
         return former if former != image_id else None
@@ -194,7 +194,7 @@ class Change:
 def find(text: str, names: dict[str, str], images: dict[str, dict[str, Any]]) -> str:
     """`Images.find` on what was read already."""
     try:
-        owner = names.get(_key(parse_reference(text)))
+        owner = names.get(key_of(parse_reference(text)))
         if owner is not None:
             return owner
     except InvalidInput:
@@ -210,8 +210,8 @@ def find(text: str, names: dict[str, str], images: dict[str, dict[str, Any]]) ->
     return found[0]
 
 
-def _key(reference: Reference) -> str:
-    """A name as the file keeps it; docker ignores the tag beside a digest."""
+def key_of(reference: Reference) -> str:
+    """A name as `images.json` keeps it; docker ignores the tag beside a digest."""
     if reference.digest:
         return f"{reference.repository}@{reference.digest}"
     return str(reference)
