@@ -28,7 +28,7 @@ def run(args: Args) -> int:
     source, name = args.words[0], args.words[1] if len(args.words) > 1 else ""
     if source == "-" and sys.stdin.isatty():
         raise InvalidInput("requested import from stdin, but stdin is a terminal; name a file or an address")
-    with Bars() as bars:
+    with Bars(lines=False, words=True) as bars:  # standard output is for the id
         image = Engine(args.root).import_image(
             sys.stdin.buffer if source == "-" else source,
             name,

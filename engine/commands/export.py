@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def export(context: Context, ref: str, out: BinaryIO, *, warn: Callable[[str], None] | None = None) -> None:
     """Write a container's merged view to `out` as a tar archive, running or not, and without pausing it, as docker.
 
-    Volumes and whatever else is mounted in it stay out: mount points are the directories that they are below. warn: is
-    told of files that changed while they were read. NoSuchContainer, also when it is removed meanwhile; BrokenStore
-    when a layer of it is missing.
+    Volumes and whatever else is mounted in it stay out: mount points are the directories that they are below, and those
+    that no layer has (`engine.runtime.plan`, SKELETON) are not there. warn: is told of files that changed while they
+    were read. NoSuchContainer, also when it is removed meanwhile; BrokenStore when a layer of it is missing.
     """
     from engine.layers.flatten import FlatLayer, flatten
 

@@ -110,7 +110,7 @@ class _Reported:
             from engine.progress import Progress
 
             self._told = self._taken
-            self._report(Progress("", self._action, self._taken, self._total))
+            self._report(Progress("archive", self._action, self._taken, self._total))
         return data
 
 

@@ -43,8 +43,8 @@ def test_whatever_does_not_fit_is_read_back(
 
 
 def test_pythons_own_reader_agrees() -> None:
-    data = header(b"d/" + b"n" * 255, b"0", 0o644, 3_000_000, 7, 2, 1_700_000_000_250_000_000) + b"hi" + padding(2) + END
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+    data = header(b"d/" + b"n" * 255, b"0", 0o644, 3_000_000, 7, 2, 1_700_000_000_250_000_000) + b"hi" + padding(2)
+    with tarfile.open(fileobj=io.BytesIO(data + END)) as tar:
         (found,) = tar.getmembers()
         assert (found.name, found.uid, found.gid, found.mtime) == ("d/" + "n" * 255, 3_000_000, 7, 1_700_000_000.25)
 
