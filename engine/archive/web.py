@@ -34,7 +34,10 @@ class Download:
 
     def __init__(self, url: str, *, timeout: float = TIMEOUT, limit: int = LIMIT) -> None:
         """Ask for it. NotFound for a 404; StrataError for any other answer or none; InvalidInput for no address."""
-        self.shown = shown_url(url)
+        try:
+            self.shown = shown_url(url)
+        except ValueError as error:
+            raise InvalidInput(f"not an address: {error}") from None
         self._limit = limit
         self.taken = 0
         try:
