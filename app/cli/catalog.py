@@ -38,6 +38,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "wait": ("wait", "Block until one or more containers stop, then print their exit codes"),
 }
 
+# Words that are known inside a group only → (module in app.cli, one line).
+INSIDE: dict[str, tuple[str, str]] = {
+    "container prune": ("container_prune", "Remove all stopped containers"),
+    "image prune": ("image_prune", "Remove unused images"),
+    "system check": ("system_check", "Check that the store is whole, and mend it"),
+    "system df": ("system_df", "Show disk usage"),
+    "system prune": ("system_prune", "Remove unused data"),
+}
+
 # Group → what it is for, and its words: word → the command at the top level that does the same.
 GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "container": (
@@ -80,7 +89,12 @@ LINES = {
 
 def line_of(group: str, word: str) -> str:
     """What a group's word is for, in one line."""
-    return LINES.get((group, word)) or COMMANDS[GROUPS[group][1][word]][1]
+    return LINES.get((group, word)) or described(GROUPS[group][1][word])[1]
+
+
+def described(command: str) -> tuple[str, str]:
+    """A command's module and its line."""
+    return COMMANDS.get(command) or INSIDE[command]
 
 
 def spellings(command: str) -> list[str]:
@@ -93,4 +107,4 @@ def spellings(command: str) -> list[str]:
             if target == command:
                 others = [other for other, same in SYNONYMS[group].items() if same == word]
                 found += [f"strata {group} {name}" for name in (word, *sorted(others))]
-    return [*found, f"strata {command}"] if found else []
+    return [*found, f"strata {command}"] if found and command in COMMANDS else []

@@ -59,6 +59,8 @@ def image_rows(one: ImageSummary, now: float, short: bool) -> list[Row]:
         repository, colon, tag = name.rpartition(":")
         if not colon or "/" in tag:
             repository, tag = name, ""
+        noted = (other.partition("@") for other in one.digests)
+        digest = digest or next((value for place, _, value in noted if place == repository), "")
         rows.append(
             Row(
                 "*formatter.imageContext",

@@ -82,7 +82,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _command(command: str, path: str, words: list[str], root: str | None) -> int:
-    module, line = catalog.COMMANDS[command]
+    module, line = catalog.described(command)
     verb = import_module(f"app.cli.{module}")
     parser = Parser(path)
     parser.description = line

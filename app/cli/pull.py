@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.cli.catalog import COMMANDS
 from app.cli.output import out
 
 TYPE_CHECKING = False
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 def add_arguments(parser: Parser) -> None:
     parser.describe(
         "[OPTIONS] NAME[:TAG|@DIGEST]",
-        "Download an image from a registry, or take it from docker-daemon:NAME, podman:NAME, oci:DIR[:TAG],\n"
-        "oci-archive:FILE[:TAG] or docker-archive:FILE[:NAME]",
+        f"{COMMANDS['pull'][1]}:\n"
+        "docker-daemon:NAME, podman:NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]",
         least=1,
         most=1,
     )

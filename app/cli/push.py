@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.cli.catalog import COMMANDS
 from app.cli.output import out
 
 TYPE_CHECKING = False
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: Parser) -> None:
     parser.describe(
         "[OPTIONS] NAME[:TAG] [TARGET]",
-        "Upload an image to the registry its name says, or to TARGET: another name, or docker-daemon:NAME,\n"
-        "podman:NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME]",
+        f"{COMMANDS['push'][1]}.\n"
+        "TARGET: another name, or docker-daemon:NAME, podman:NAME, oci:DIR[:TAG], oci-archive:FILE[:TAG],\n"
+        "docker-archive:FILE[:NAME]",
         least=1,
         most=2,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.commands.filters import boolean, check, has_labels, passes
 from engine.commands.lookup import image as find
-from engine.commands.lookup import shown_names
+from engine.commands.lookup import shown_names, tags_of
 from engine.commands.summaries import ImageSummary
 
 TYPE_CHECKING = False
@@ -36,7 +36,7 @@ def images(
     listed = [record for record in records if all or record.names or record.id not in parents]
     rows = []
     for record in _filtered(context, listed, filters, parents):
-        names = tuple(shown for shown in shown_names(record) if passes(filters.get("reference"), _pattern(shown)))
+        names = tuple(shown for shown in tags_of(record) if passes(filters.get("reference"), _pattern(shown)))
         rows.append(
             ImageSummary(
                 id=record.id,
@@ -49,6 +49,7 @@ def images(
                 digest=record.manifest,
                 labels=record.config.labels,
                 containers=used.count(record.id),
+                digests=tuple(name for name in shown_names(record) if "@" in name),
             )
         )
     if all and not filters:

@@ -44,10 +44,16 @@ def shown_names(record: ImageRecord) -> tuple[str, ...]:
     return tuple(sorted(familiar(name) for name in record.names))
 
 
+def tags_of(record: ImageRecord) -> tuple[str, ...]:
+    """An image's names without those that a pull or push noted (`repo@sha256:…`), unless it has no others."""
+    names = shown_names(record)
+    return tuple(name for name in names if "@" not in name) or names
+
+
 def users_of_layer(context: Context, layer_id: str) -> tuple[str, ...]:
     """Names (or short ids) of the images that stand on a layer, sorted."""
     found: set[str] = set()
     for record in context.store.images.all():
         if layer_id in record.layers:
-            found.update(shown_names(record) or (record.id.removeprefix("sha256:")[:12],))
+            found.update(tags_of(record) or (record.id.removeprefix("sha256:")[:12],))
     return tuple(sorted(found))

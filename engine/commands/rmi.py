@@ -28,9 +28,11 @@ def remove_image(context: Context, ref: str, *, force: bool = False, prune: bool
         raise
     done: list[str] = []
     by_name = not _is_id(record, ref)
-    if by_name and len(record.names) > 1:
-        return [_untag(context, ref)]
-    conflict = _conflict(context, record, force=force, names_matter=not by_name and len(record.names) > 1)
+    if by_name:
+        going = _with_digests(record, ref)
+        if len(going) < len(record.names):
+            return [_untag(context, name) for name in going]
+    conflict = _conflict(context, record, force=force, names_matter=not by_name and _several(record))
     if conflict:
         error, user = conflict
         if by_name and user and not force:
@@ -41,6 +43,24 @@ def remove_image(context: Context, ref: str, *, force: bool = False, prune: bool
         raise error
     _delete(context, record, done, prune=prune)
     return done
+
+
+def _with_digests(record: ImageRecord, ref: str) -> list[str]:
+    """A name, and with the last tag of a repository also the digests noted for it: they are nothing by themselves."""
+    from engine.oci.references import parse_reference
+
+    name = parse_reference(ref)
+    same = [other for other in record.names if other.startswith((name.repository + ":", name.repository + "@"))]
+    tags = [other for other in same if "@" not in other]
+    if name.digest or len(tags) > 1:
+        return [f"{name.repository}@{name.digest}" if name.digest else str(name)]
+    return [str(name), *(other for other in same if "@" in other)]
+
+
+def _several(record: ImageRecord) -> bool:
+    """Whether an image goes by more than one name, or by names of more than one repository."""
+    tags = [name for name in record.names if "@" not in name]
+    return len(tags) > 1 or len({name.rpartition("@")[0] or name.rpartition(":")[0] for name in record.names}) > 1
 
 
 def _delete(context: Context, record: ImageRecord, done: list[str], *, prune: bool) -> None:

@@ -44,6 +44,7 @@ class ImageSummary:
     ("demo:latest"), sorted; parent: image id or "", of a layer its parent layer's id or "". created: RFC 3339.
     size: bytes of all its layers together (of a layer: its own and those below). layers: ids bottom → top.
     digest: "sha256:…" of the manifest, "" for a layer. containers: how many containers were made from it.
+    digests: "demo@sha256:…" for each repository that it was pulled from or pushed to.
     """
 
     id: str
@@ -56,3 +57,4 @@ class ImageSummary:
     digest: str
     labels: Mapping[str, str]
     containers: int
+    digests: tuple[str, ...] = ()

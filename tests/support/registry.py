@@ -28,7 +28,7 @@ http:
 
 
 PASSWORD = "secret"
-BCRYPT = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"  # of that; the only kind that the registry takes
+BCRYPT = "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"  # of that: all it takes
 
 
 class RegistryServer:
