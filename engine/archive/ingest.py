@@ -140,6 +140,8 @@ def _try(
     except InvalidInput:
         taking.withdraw()
         raise
+    finally:
+        taking.close()
 
 
 def _plan(image: ComingImage, where: str) -> list[Task]:

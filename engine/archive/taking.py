@@ -15,6 +15,7 @@ from engine.archive.intake import Order, Pipe, Root, Slice, WrongDigest, root_of
 from engine.oci.manifests import LAYER, MEDIA_TYPES, Descriptor
 from engine.progress import Progress
 from engine.store.incoming import Incoming
+from engine.store.root import HOLD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Taking:
         self._layers: list[str] = []
         self._workers: list[Worker] = []
         self._incoming: list[Incoming] = []
+        self._digests: list[str] = []
         self._ahead: list[Task] = []
         self._left = 0
 
@@ -66,17 +68,29 @@ class Taking:
         finally:
             for worker in self._workers:
                 worker.close(kill=self._error is not None)
-            for incoming in self._incoming:
-                incoming.close()
         return self._ready
 
-    def withdraw(self) -> None:
-        """Take back what was published for an image that will not come."""
-        from engine.store.gc import collect
+    def close(self) -> None:
+        """Let go of downloads: of those that are blobs now for good, while broken ones stay for the next try."""
+        for incoming in self._incoming:
+            if self.store.blobs.exists(incoming.digest):
+                incoming.done()
+            incoming.close()
+        self._incoming.clear()
 
-        for task_layer in os.listdir(self.staging.path):
-            if task_layer.startswith("hold-"):
-                os.unlink(self.staging.join(task_layer))
+    def withdraw(self) -> None:
+        """Take back what was published, and what was downloaded, for an image that will not come."""
+        from engine.store.gc import collect
+        from engine.store.incoming import remove
+
+        for incoming in self._incoming:
+            incoming.done()
+        self.close()
+        for digest in self._digests:
+            remove(self.store, digest)
+        for name in os.listdir(self.staging.path):
+            if name.startswith(HOLD):
+                os.unlink(self.staging.join(name))
         blobs = {source.blob.digest for source in self._published}
         if blobs or self._layers:
             with self.store.trash() as trash, self.store.images.change() as change:
@@ -157,11 +171,10 @@ class Taking:
                         del waiting[layer]
                         adopted = True
             files.sync_directory(self.store.path("layers"))
-            for incoming in [one for one in self._incoming if self.store.blobs.exists(one.digest)]:
-                incoming.done()
-                incoming.close()
-                self._incoming.remove(incoming)
             for task, source in finished:
+                with self._changed:
+                    # Where `add_image` looks from now on: in the store.
+                    self._ready[task.key] = LayerSource(source.diff_id, source.blob)
                 self._say(task, "Pull complete" if task.coming.open else "Loaded", source.blob.size, source.blob.size)
             with self._changed:
                 self._left -= len(finished)
@@ -247,6 +260,8 @@ class Taking:
         """Download into `incoming/`, going on with what is there, and unpack meanwhile."""
         self._say(task, "Waiting")
         incoming = Incoming(self.store, task.coming.digest) if task.coming.digest else None
+        if incoming is not None:
+            self._digests.append(incoming.digest)
         if incoming is not None and self.store.blobs.exists(task.coming.digest):  # somebody else was at it
             incoming.done()
             incoming.close()

@@ -51,7 +51,7 @@ class Incoming:
 
     def done(self) -> None:
         """The archive has its final name, or is of no use: remove this one."""
-        if not self._done:
+        if not self._done and self.fd >= 0:
             self._done = True
             os.unlink(self.path)
 
@@ -90,6 +90,15 @@ def remove_broken(store: Store) -> int:
             os.unlink(path)  # under its lock: a pull that waited for it looks again
             os.close(lock)
     return freed
+
+
+def remove(store: Store, digest: str) -> None:
+    """Remove a broken download, if there is one and nobody is at it."""
+    path = store.path("incoming", hex_of(digest))
+    lock = _try(path)
+    if lock is not None:
+        os.unlink(path)
+        os.close(lock)
 
 
 def _files(store: Store) -> list[str]:

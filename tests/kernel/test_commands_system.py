@@ -138,9 +138,7 @@ def test_each_damage_is_found_and_what_can_be_mended_is(engine: Engine) -> None:
     archive = store.images.manifest(engine.image("two")).layers[1].digest
     with open(store.blobs.path(archive), "r+b") as file:
         file.write(b"?")
-    assert [one.kind for one in engine.check(deep=True).problems] == ["image", "layer"] or engine.check(
-        deep=True
-    ).problems
+    assert [one.kind for one in engine.check(deep=True).problems] == ["image", "layer"]
     os.unlink(store.blobs.path(archive))
     found = engine.check()
     assert [(one.kind, one.what) for one in found.problems] == [("image", TWO.id)]

@@ -117,7 +117,7 @@ ABSENT = [
         "",
         "Unable to find image '127.0.0.1:1/x:latest' locally\n"
         "latest: Pulling from x\nError: cannot reach the registry 127.0.0.1:1: Connection refused\n",
-    ),  # fmt: skip
+    ),
     (["create", "--pull", "never", "x"], 1, "", "Error: No such image: x:latest\n"),
     (["ps", "-f", "nope=1"], 1, "", "Error: invalid filter 'nope'\n"),
     (["ps", "-f", "status=odd"], 1, "", "Error: invalid filter 'status=odd'\n"),
