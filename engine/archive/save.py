@@ -5,7 +5,9 @@
     blobs/sha256/<hex>           manifests, configs and layer archives, byte for byte as the store has them, each once
 
 The documents come first, so that a reader on a pipe knows what comes. The same images give the same bytes every time:
-no times, no owners. Layers are copied by the kernel, never held in memory.
+no times, no owners. Layers are copied by the kernel, never held in memory. docker reads zstd since 23 only, so
+manifest.json leads to a second, plain copy of such a layer, as docker itself would save it; index.json leads to the
+layer as it is.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ import os
 from dataclasses import dataclass
 
 from engine.errors import BrokenStore, Conflict, InvalidInput
-from engine.oci.digests import hex_of
+from engine.oci.digests import hasher, hex_of
 from engine.oci.documents import dump_document, load_object
-from engine.oci.manifests import INDEX, MANIFEST, Manifest, parse_manifest
+from engine.oci.manifests import INDEX, LAYER, MANIFEST, Descriptor, Manifest, parse_manifest
 from engine.oci.references import Reference, parse_reference
 
 TYPE_CHECKING = False
@@ -33,6 +35,7 @@ OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 CONTAINERD_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
 BLOBS = "blobs/sha256/"
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +76,9 @@ def save(
     blobs: dict[str, int] = {}
     for image in images:
         blobs.update(checked_blobs(store, image))
+    inflated = _inflated(store, images) if form != OCI else {}
     sink = Sink(out)
-    for name, data in _documents(images, form, tag):
+    for name, data in _documents(images, form, tag, inflated):
         sink.write(_header(name, len(data)))
         sink.write(data + bytes(-len(data) % 512))
     for directory in ("blobs/", BLOBS):
@@ -85,6 +89,12 @@ def save(
             if sink.copy(blob.fileno(), 0, size) != size:
                 raise BrokenStore(f"blob {digest} became shorter while it was saved; load or pull its image again")
         sink.write(bytes(-size % 512))
+    for diff_id, (layer, size) in inflated.items():
+        if diff_id not in blobs:
+            sink.write(_header(BLOBS + hex_of(diff_id), size))
+            for chunk in _plain(store, images, layer):
+                sink.write(chunk)
+            sink.write(bytes(-size % 512))
     sink.write(bytes(1024))
     sink.flush()
 
@@ -131,7 +141,42 @@ def _open(store: Store, images: Sequence[Outgoing], digest: str) -> BinaryIO:
         raise
 
 
-def _documents(images: Sequence[Outgoing], form: str, tag: str) -> Iterator[tuple[str, bytes]]:
+def _inflated(store: Store, images: Sequence[Outgoing]) -> dict[str, tuple[str, int]]:
+    """Diff id → (archive's digest, bytes of the plain tar) of each zstd layer. BrokenStore when it is another tar."""
+    from engine.archive.compression import HEAD, compression_of
+
+    found: dict[str, tuple[str, int]] = {}
+    for image in images:
+        for diff_id, layer in zip(image.record.config.diff_ids, image.manifest.layers, strict=True):
+            with _open(store, images, layer.digest) as blob:
+                zstd = compression_of(blob.read(HEAD)) == "zstd"
+            if zstd and diff_id not in found:
+                running, size = hasher(), 0
+                for chunk in _plain(store, images, layer.digest):
+                    running.update(chunk)
+                    size += len(chunk)
+                if running.hexdigest() != hex_of(diff_id):
+                    raise _broken(image, f"layer {layer.digest} is not what its config says")
+                found[diff_id] = layer.digest, size
+    return found
+
+
+def _plain(store: Store, images: Sequence[Outgoing], digest: str) -> Iterator[bytes]:
+    """The plain tar of a layer, piece by piece. BrokenStore when the archive is damaged."""
+    from engine.archive.compression import plain
+
+    with _open(store, images, digest) as blob:
+        stream, _ = plain(blob, f"layer {digest}")
+        try:
+            while chunk := stream.read(CHUNK):
+                yield chunk
+        except InvalidInput as error:
+            raise BrokenStore(f"{error}; load or pull its image again") from None
+
+
+def _documents(
+    images: Sequence[Outgoing], form: str, tag: str, inflated: dict[str, tuple[str, int]]
+) -> Iterator[tuple[str, bytes]]:
     if form not in (BOTH, DOCKER, OCI):
         raise InvalidInput(f"no such form of archive: {form}")
     if form != DOCKER:
@@ -140,8 +185,8 @@ def _documents(images: Sequence[Outgoing], form: str, tag: str) -> Iterator[tupl
         yield "index.json", dump_document({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
     if form != OCI:
         inside = {image.record.id for image in images}
-        yield "manifest.json", dump_document([_docker_entry(image, inside) for image in images])
-        repositories = _repositories(images)
+        yield "manifest.json", dump_document([_docker_entry(image, inside, inflated) for image in images])
+        repositories = _repositories(images, inflated)
         if repositories:
             yield "repositories", json.dumps(repositories, separators=(",", ":")).encode()
 
@@ -155,9 +200,9 @@ def _index_entries(image: Outgoing, tag: str) -> list[dict[str, Any]]:
     return entries or [{**plain, "annotations": {REF_NAME: tag}} if tag else plain]
 
 
-def _docker_entry(image: Outgoing, inside: set[str]) -> dict[str, Any]:
+def _docker_entry(image: Outgoing, inside: set[str], inflated: dict[str, tuple[str, int]]) -> dict[str, Any]:
     """The image in manifest.json (moby, image/tarexport). inside: the ids of all images of this archive."""
-    layers = image.manifest.layers
+    layers = _docker_layers(image, inflated)
     entry: dict[str, Any] = {
         "Config": BLOBS + hex_of(image.manifest.config.digest),
         "RepoTags": [name.familiar() for name in image.names] or None,
@@ -170,12 +215,20 @@ def _docker_entry(image: Outgoing, inside: set[str]) -> dict[str, Any]:
     return entry
 
 
-def _repositories(images: Sequence[Outgoing]) -> dict[str, dict[str, str]]:
+def _docker_layers(image: Outgoing, inflated: dict[str, tuple[str, int]]) -> list[Descriptor]:
+    """The archives that docker is led to."""
+    return [
+        Descriptor(LAYER, diff_id, inflated[diff_id][1]) if diff_id in inflated else layer
+        for diff_id, layer in zip(image.record.config.diff_ids, image.manifest.layers, strict=True)
+    ]
+
+
+def _repositories(images: Sequence[Outgoing], inflated: dict[str, tuple[str, int]]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for image in images:
         for name in image.names:
             if image.manifest.layers:
-                top = hex_of(image.manifest.layers[-1].digest)
+                top = hex_of(_docker_layers(image, inflated)[-1].digest)
                 found.setdefault(name.familiar_repository, {})[name.tag] = top
     return found
 

@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from engine.archive.layout_out import write_layout
 from engine.archive.load import load
 from engine.archive.save import save
 from engine.commands.context import Context
+from engine.commands.import_image import import_image
 from engine.commands.save import save as save_refs
 from engine.errors import BrokenStore, InvalidInput, NoSuchImage, NotFound
 from engine.oci.references import parse_reference
 from engine.store.root import Store
-from tests.support.archives import Dir, File, ImageSpec, Whiteout, docker_archive, oci_archive
+from tests.support.archives import Dir, File, ImageSpec, Whiteout, docker_archive, layer_tar, oci_archive
 from tests.support.needs import needs_root
 
 needs_root()
@@ -178,6 +180,50 @@ def test_the_manifest_an_image_came_with_goes_out_unchanged(tmp_path: Path) -> N
     load(context.store, io.BytesIO(archive))
     came, goes = files_of(archive), files_of(saved(context, "demo"))
     assert {name: data for name, data in came.items() if name.startswith("blobs/")}.items() <= goes.items()
+
+
+def test_manifest_json_leads_old_docker_past_zstd_and_the_layer_stays_as_it_is(
+    context: Context, tmp_path: Path
+) -> None:
+    plain = layer_tar(BASE)
+    packed = zstandard.ZstdCompressor().compress(plain)
+    for name in ("zstd:1", "zstd:2"):
+        import_image(context, io.BytesIO(packed), name, message=name)
+    archive = saved(context, "zstd")
+    found, (images, index, repositories) = files_of(archive), documents(archive)
+    for image in images:
+        (layer,) = image["Layers"]
+        assert found[layer] == plain and layer == "blobs/sha256/" + hashlib.sha256(plain).hexdigest()
+        ((diff_id, source),) = image["LayerSources"].items()
+        assert (source["digest"], source["size"]) == (diff_id, len(plain))
+        assert source["mediaType"] == "application/vnd.oci.image.layer.v1.tar"
+    assert set(repositories["zstd"].values()) == {hashlib.sha256(plain).hexdigest()}
+    for entry in index["manifests"]:
+        (descriptor,) = json.loads(found["blobs/sha256/" + entry["digest"][7:]])["layers"]
+        assert found["blobs/sha256/" + descriptor["digest"][7:]] == packed
+    assert saved(context, "zstd") == archive
+    other = Store(str(tmp_path / "other"))
+    load(other, io.BytesIO(archive))
+    assert other.images.read()[1] == {
+        key: entry for key, entry in context.store.images.read()[1].items() if key in other.images.read()[1]
+    }
+    assert other.blobs.exists("sha256:" + hashlib.sha256(packed).hexdigest())
+    out = io.BytesIO()
+    save(context.store, [(context.store.images.resolve("zstd:1"), ["zstd:1"])], out, form="oci-archive")
+    assert "blobs/sha256/" + hashlib.sha256(plain).hexdigest() not in files_of(out.getvalue())
+
+
+def test_a_damaged_zstd_layer_is_told_before_anything_is_written(context: Context) -> None:
+    packed = zstandard.ZstdCompressor().compress(layer_tar(BASE))
+    import_image(context, io.BytesIO(packed), "zstd")
+    blob = context.store.blobs.path("sha256:" + hashlib.sha256(packed).hexdigest())
+    out = io.BytesIO()
+    for data in (packed[:40] + b"\xff" * 20 + packed[60:], zstandard.ZstdCompressor().compress(bytes(len(packed)))):
+        with open(blob, "wb") as file:
+            file.write(data.ljust(len(packed), b"\0"))
+        with pytest.raises(BrokenStore, match="load or pull"):
+            save_refs(context, ["zstd"], out)
+    assert out.getvalue() == b""
 
 
 def test_an_image_without_layers_is_saved_too(context: Context, tmp_path: Path) -> None:
