@@ -104,7 +104,9 @@ def ingest(
     for attempt in range(ATTEMPTS):
         with store.tmp_dir() as staging:
             try:
-                return _try(store, staging, images, plans, report, limits)
+                found = _try(store, staging, images, plans, report, limits)
+                store.clean_tmp()  # a killed one's workers may have held it at first
+                return found
             except LayerGone:
                 if attempt + 1 == ATTEMPTS:
                     raise

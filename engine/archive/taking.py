@@ -11,10 +11,11 @@ import os
 import threading
 
 from engine.archive.assemble import LayerGone, LayerSource
-from engine.archive.intake import Order, Pipe, Root, Slice, WrongDigest, root_of, take_in
+from engine.archive.intake import Order, Pipe, Root, Slice, root_of, take_in
+from engine.errors import InvalidInput
 from engine.oci.manifests import LAYER, MEDIA_TYPES, Descriptor
 from engine.progress import Progress
-from engine.store.incoming import Incoming
+from engine.store.incoming import Incoming, remove
 from engine.store.root import HOLD
 
 TYPE_CHECKING = False
@@ -81,7 +82,6 @@ class Taking:
     def withdraw(self) -> None:
         """Take back what was published, and what was downloaded, for an image that will not come."""
         from engine.store.gc import collect
-        from engine.store.incoming import remove
 
         for incoming in self._incoming:
             incoming.done()
@@ -186,6 +186,8 @@ class Taking:
         if here:
             source = LayerSource(task.diff_id, self._descriptor(task, task.coming.digest, task.coming.size, ""))
             self._know_root(task, None, self.store.layers.diff_path(task.layer))
+            if task.coming.open is not None:
+                remove(self.store, task.coming.digest)  # of a try that was killed just after the last byte
             self._say(task, "Already exists")
         else:
             source = self._take(task, worker)
@@ -208,6 +210,7 @@ class Taking:
             self._know_root(task, None, store.layers.diff_path(task.layer))
         directory = self.staging.join("layer-" + os.urandom(8).hex()) if unpack else ""
         if coming.digest and store.blobs.exists(coming.digest):
+            remove(store, coming.digest)
             path, size = store.blobs.path(coming.digest), store.blobs.size(coming.digest)
             taken = self._from_file(self._order(task, directory, blob=False), worker, task, path, 0, size, -1)
             return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), "", directory)
@@ -275,7 +278,7 @@ class Taking:
                 had = 0
             try:
                 taken = self._pour(task, worker, directory, blob, had)
-            except WrongDigest:
+            except InvalidInput:
                 if incoming is None or not had:
                     if incoming is not None:
                         incoming.done()

@@ -12,11 +12,13 @@ from __future__ import annotations
 import gc
 import json
 import os
+import signal
 import socket
 import sys
 
 from engine.archive.intake import Order, Pipe, Root, Slice, WrongDigest, take_in
 from engine.errors import InvalidInput
+from engine.kernel.processes import set_parent_death_signal
 from engine.layers.unpack import Limits
 from engine.store.root import Store
 
@@ -62,6 +64,7 @@ class Line:
 def main(fd: int, root: str) -> None:
     """Work until the other end of the socket is closed."""
     gc.disable()  # entries are many and never in cycles: looking for some costs a tenth of the time
+    set_parent_death_signal(signal.SIGKILL)  # of the thread that started us, which waits for the image
     line = Line(socket.socket(fileno=fd))
     store = Store(root)
     try:
