@@ -8,14 +8,16 @@ import hashlib
 import io
 import json
 import lzma
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import zstandard
 
 from engine import Engine
-from engine.errors import InvalidInput
+from engine.errors import InvalidInput, StrataError
 from engine.oci.platforms import host_platform
 from engine.progress import Progress
 from tests.faults.test_store_crash import check
@@ -117,6 +119,37 @@ def test_what_is_wrong_is_told_and_leaves_the_store_as_it_was(
         engine.import_image(io.BytesIO(data), **{"name": "demo", **more})  # type: ignore[arg-type]
     store = check(engine.root)
     assert (store.images.read(), store.layers.ids(), list(store.blobs.all())) == (({}, {}), [], [])
+
+
+def test_from_an_address(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(GZIP) + ("cut" in self.path)))
+            self.end_headers()
+            self.wfile.write(GZIP)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            url = f"127.0.0.1:{server.server_address[1]}/tree.tgz"
+            with pytest.raises(StrataError, match="broke off"):
+                engine.import_image(f"http://{url}?cut", "demo")
+            assert engine.store.images.read() == ({}, {})
+            told: list[Progress] = []
+            image = engine.import_image(f"http://me:secret@{url}?key=secret", "demo", report=told.append)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert engine.image("demo").id == image
+    assert [row.comment for row in engine.history("demo")] == [f"Imported from http://{url}"]
+    assert told[-1] == Progress("archive", "Downloading", len(GZIP), len(GZIP))
 
 
 def test_it_tells_how_far_it_is(engine: Engine, tmp_path: Path) -> None:
