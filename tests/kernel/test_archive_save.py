@@ -170,7 +170,7 @@ def test_what_was_saved_comes_back_as_it_was(context: Context, tmp_path: Path) -
     assert list(other.blobs.all()) == list(store.blobs.all())
     assert other.layers.all() == store.layers.all()
     again = io.BytesIO()
-    save(other, [(other.images.get(TWO.id), ["demo:2"])], again)
+    save(other, [(other.images.get(TWO.id), ["demo:2", parse_reference("demo:2")])], again)
     assert again.getvalue() == saved(context, "demo:2")
 
 
