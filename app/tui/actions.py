@@ -40,6 +40,9 @@ ACTIONS = (
     Action("kill", ("K",), "kill", "SIGKILL at once", LIFE, "strata kill {ref}", "alive", 5),
     Action("remove", ("D", "delete"), "remove", "Remove a container or an image", LIFE, "strata rm {ref}", "object", 6),
     Action("commit", ("c",), "commit", "Make an image of a container", LIFE, "strata commit {ref}", "container", 7),
+    Action("pull", ("P",), "pull", "Bring an image in, from a registry or another place", LIFE, "strata pull NAME"),
+    Action("push", ("U",), "push", "Send an image to a registry or another place", LIFE, "strata push {ref}", "image"),
+    Action("transfers", ("t",), "transfers", "Images that are on their way, with a bar for each layer", LIFE),
     Action("diff", ("d",), "diff", "What a container changed", LOOK, "strata diff {ref}", "container", 8),
     Action(
         "inspect", ("i",), "inspect", "The sheet of a layer and its object", LOOK, "strata inspect {ref}", "object", 9

@@ -19,7 +19,7 @@ from textual.widgets import Input
 
 from app.tui import layout, messages
 from app.tui.actions import ACTIONS, BY_ID, allowed, bindings, key_names
-from app.tui.doing import Doing
+from app.tui.moving_images import MovingImages
 from app.tui.paint import THEMES
 from app.tui.reading import Jobs, Watches
 from app.tui.safe_text import safe
@@ -71,7 +71,7 @@ class Explorer(App[int]):
         self.session = Session(engine, select or "", self)
         self.jobs = Jobs(self)
         self.showing = Showing(self)
-        self.doing = Doing(self)
+        self.doing = MovingImages(self)
         self.watches: Watches | None = None
         self.zoomed = ""
         self.front = "files"
