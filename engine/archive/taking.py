@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import threading
 
-from engine.archive.assemble import LayerGone, LayerSource
-from engine.archive.intake import Order, Pipe, Root, Slice, root_of, take_in
+from engine.archive.assemble import LayerSource
+from engine.archive.intake import Order, Pipe, Slice, take_in
+from engine.archive.roots import Roots
 from engine.errors import InvalidInput
 from engine.oci.manifests import LAYER, MEDIA_TYPES, Descriptor
 from engine.progress import Progress
@@ -21,17 +22,13 @@ from engine.store.root import HOLD
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from engine.archive.ingest import Task
-    from engine.archive.intake import Taken
+    from engine.archive.intake import Root, Taken
     from engine.archive.workers import Worker
     from engine.layers.unpack import Limits
     from engine.progress import Report
     from engine.store.root import Staging, Store
 
 LANES = max(2, min(4, os.cpu_count() or 1))
-
-
-class Stopped(Exception):
-    """Another layer failed: this one is given up."""
 
 
 class Taking:
@@ -43,8 +40,8 @@ class Taking:
         self._report = report
         self._limits = limits
         self._ready: dict[tuple[str, str], LayerSource] = {}
-        self._roots: dict[str, Root] = {}
         self._changed = threading.Condition()
+        self.roots = Roots(store, self._changed, lambda: self._error is not None)
         self._error: BaseException | None = None
         self._finished: list[tuple[Task, LayerSource]] = []
         self._published: list[LayerSource] = []
@@ -185,7 +182,7 @@ class Taking:
         here = self._is_here(task)
         if here:
             source = LayerSource(task.diff_id, self._descriptor(task, task.coming.digest, task.coming.size, ""))
-            self._know_root(task, None, self.store.layers.diff_path(task.layer))
+            self.roots.know(task.layer)
             if task.coming.open is not None:
                 remove(self.store, task.coming.digest)  # of a try that was killed just after the last byte
             self._say(task, "Already exists")
@@ -207,7 +204,7 @@ class Taking:
         store, coming = self.store, task.coming
         unpack = task.unpack and not store.layers.exists(task.layer)
         if not unpack and store.layers.exists(task.layer):
-            self._know_root(task, None, store.layers.diff_path(task.layer))
+            self.roots.know(task.layer)
         directory = self.staging.join("layer-" + os.urandom(8).hex()) if unpack else ""
         if coming.digest and store.blobs.exists(coming.digest):
             remove(store, coming.digest)
@@ -345,40 +342,6 @@ class Taking:
     def _descriptor(self, task: Task, digest: str, size: int, compression: str) -> Descriptor:
         return Descriptor(task.coming.media_type or MEDIA_TYPES.get(compression, LAYER), digest, size)
 
-    # Roots of layers, from the bottom up.
-
-    def root(self, task: Task, own: Root | None) -> Root | None:
-        """A layer's archive says this of its root; what it shall be. Waits for the layer below. Stopped."""
-        with self._changed:
-            if own is None and task.parent is not None:
-                while task.parent not in self._roots and self._error is None:
-                    if self._known_from_store(task.parent):
-                        break
-                    self._changed.wait(1)
-                if self._error is not None:
-                    raise Stopped
-                own = self._roots[task.parent]
-            if own is not None:
-                self._roots[task.layer] = own
-                self._changed.notify_all()
-        return own
-
-    def _known_from_store(self, layer: str) -> bool:
-        try:
-            self._roots[layer] = root_of(self.store.layers.diff_path(layer))
-        except FileNotFoundError:
-            return False
-        return True
-
-    def _know_root(self, task: Task, own: Root | None, diff: str) -> None:
-        try:
-            found = own or root_of(diff)
-        except FileNotFoundError:
-            raise LayerGone(task.layer)
-        with self._changed:
-            self._roots[task.layer] = found
-            self._changed.notify_all()
-
     def _say(self, task: Task, action: str, current: int = 0, total: int = 0) -> None:
         if self._report is not None:
             self._report(Progress(task.id, action, current, total))
@@ -399,11 +362,7 @@ class _Talk:
         self._taking._say(self._task, action, count, self._total)
 
     def root(self, own: Root | None) -> Root | None:
-        found = self._taking.root(self._task, own)
-        if found is None:  # the bottom layer, and its archive has no word on it: what `take_in` made
-            found = Root(0o755, 0, 0, 0)
-            self._taking.root(self._task, found)
-        return found
+        return self._taking.roots.settle(self._task.layer, self._task.parent, own)
 
 
 def _parts(taken: Taken) -> tuple[str, int, str]:

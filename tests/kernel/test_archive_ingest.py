@@ -92,11 +92,8 @@ def facts(store: Store) -> list[list[Entry]]:
 
 
 def empty(store: Store) -> bool:
-    return not (
-        store.images.read()[1]
-        or store.layers.ids()
-        or [*store.blobs.all(), *os.listdir(store.path("tmp")), *broken(store)]
-    )
+    kept = [*store.layers.ids(), *store.blobs.all(), *os.listdir(store.path("tmp"))]
+    return not (store.images.read()[1] or kept or broken(store))
 
 
 def test_workers_give_what_one_process_gives(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

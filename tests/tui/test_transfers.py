@@ -9,7 +9,7 @@ import pytest
 from textual.widgets import Input
 
 from app.tui.safe_text import safe
-from app.tui.screens.transfer import PullScreen, TransferScreen
+from app.tui.screens.transfer import PullChoice, PullScreen, TransferScreen
 from app.tui.transfers import Transfer, picture
 from engine.progress import Progress
 from tests.support.archives import File, ImageSpec, docker_archive
@@ -64,7 +64,7 @@ async def test_the_form_shows_its_command_and_what_is_wrong() -> None:
         assert words(app, "#command") == "$ strata pull --platform linux/arm64 docker-archive:/tmp/x.tar"
         await pilot.press("ctrl+s")
         await pilot.pause()
-        assert (app.answers[0].name, app.answers[0].platform) == ("docker-archive:/tmp/x.tar", "linux/arm64")
+        assert app.answers == [PullChoice("docker-archive:/tmp/x.tar", "linux/arm64")]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (60, 15)])

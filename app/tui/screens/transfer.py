@@ -115,6 +115,7 @@ class TransferScreen(Dialog[None]):
         self.transfer = transfer
         self.words = command
         self.ascii_only = ascii_only
+        self._left = False
 
     def body(self) -> Iterable[Widget]:
         yield Static(id="bars", classes="body")
@@ -134,10 +135,16 @@ class TransferScreen(Dialog[None]):
         width = max(20, bars.content_size.width or self.size.width * 2 // 3)
         bars.update(picture(self.transfer, width, max(4, self.size.height - 12), self.ascii_only))
         if self.transfer.ended and self.is_current:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close, once: the timer may come again before the screen has gone."""
+        if not self._left:
+            self._left = True
             self.dismiss(None)
 
     def pressed(self, button: str) -> None:
-        self.dismiss(None)
+        self._leave()
 
     def action_leave(self) -> None:
-        self.dismiss(None)
+        self._leave()
