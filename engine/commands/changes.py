@@ -22,10 +22,14 @@ SHELL = ["/bin/sh", "-c"]
 def apply_changes(config: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     """A copy of an image's `config` object with the instructions applied, in order. InvalidInput for a bad one."""
     result = {**config}
-    for change in changes:
-        for line in change.splitlines():
-            if line.strip():
-                _apply(result, line.strip())
+    lines = [line.strip() for change in changes for line in change.splitlines() if line.strip()]
+    commanded = False
+    for line in lines:
+        word = line.partition(" ")[0].upper()
+        _apply(result, line)
+        commanded = commanded or word == "CMD"
+        if word == "ENTRYPOINT" and not commanded:
+            result["Cmd"] = None  # a new entrypoint resets the command that belonged to the old one
     return result
 
 
@@ -39,8 +43,6 @@ def _apply(config: dict[str, Any], line: str) -> None:
     if instruction in ("CMD", "ENTRYPOINT"):
         key = "Cmd" if instruction == "CMD" else "Entrypoint"
         config[key] = _exec_form(rest) if rest.startswith("[") else [*SHELL, rest] if rest else []
-        if key == "Entrypoint":
-            config["Cmd"] = None  # a new entrypoint resets the command that belonged to the old one
         return
     if instruction == "ONBUILD":
         config["OnBuild"] = [*(config.get("OnBuild") or []), rest]

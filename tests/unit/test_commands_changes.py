@@ -54,6 +54,7 @@ def test_they_are_applied_in_order() -> None:
 def test_a_new_entrypoint_resets_the_command_that_belonged_to_the_old_one() -> None:
     assert apply_changes(BASE, ['ENTRYPOINT ["/run"]'])["Cmd"] is None
     assert apply_changes(BASE, ['ENTRYPOINT ["/run"]', 'CMD ["x"]'])["Cmd"] == ["x"]
+    assert apply_changes(BASE, ['CMD ["x"]', 'ENTRYPOINT ["/run"]'])["Cmd"] == ["x"]  # not one that comes with it
 
 
 @pytest.mark.parametrize(
