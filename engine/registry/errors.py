@@ -6,7 +6,12 @@ from engine.errors import StrataError
 
 
 class RegistryError(StrataError):
-    """A registry, or the network on the way to it, did not do what was asked."""
+    """A registry, or the network on the way to it, did not do what was asked. status: of its answer, 0 = there was none
+    or another reason."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Unauthorized(RegistryError):

@@ -229,7 +229,8 @@ class Session:
                 f"{what}: access denied{': ' + said if said else ''}; it does not exist, or "
                 f"needs `strata login {self.domain}`"
             )
-        raise RegistryError(f"{what}: {self.domain} answered {answer.status}{': ' + said if said else ''}")
+        text = f"{what}: {self.domain} answered {answer.status}{': ' + said if said else ''}"
+        raise RegistryError(text, answer.status)
 
     def wait(self, delay: float, error: BaseException) -> None:
         if isinstance(error, Refused):
