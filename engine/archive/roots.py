@@ -1,4 +1,4 @@
-"""Root directories of layers that are taken in side by side: each looks like the one below unless its archive says else.
+"""Root directories of layers taken in side by side: each looks like the one below unless its archive says else.
 
 overlayfs shows the top layer's root as the container's `/`: without this an image whose `/` is 0700, or owned by
 somebody, would lose that under the next layer.

@@ -134,7 +134,7 @@ class TransferScreen(Dialog[None]):
         bars = self.query_one("#bars", Static)
         width = max(20, bars.content_size.width or self.size.width * 2 // 3)
         bars.update(picture(self.transfer, width, max(4, self.size.height - 12), self.ascii_only))
-        if self.transfer.ended and self.is_current:
+        if self.transfer.ended and self.app.screen is self:  # is_current also holds below another dialog
             self._leave()
 
     def _leave(self) -> None:
