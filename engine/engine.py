@@ -300,11 +300,24 @@ class Engine:
 
         return pull(self._context, ref, platform=platform, all_tags=all_tags, report=report)
 
-    def push(self, ref: str, target: str = "", *, all_tags: bool = False, report: Report | None = None) -> list[Pushed]:
-        """An image to the registry its name says, or to `target` (another name, or a place as in `pull`)."""
+    def push(
+        self,
+        ref: str,
+        target: str = "",
+        *,
+        all_tags: bool = False,
+        compression: str = "",
+        chunk: int = 0,
+        report: Report | None = None,
+    ) -> list[Pushed]:
+        """An image to the registry its name says, or to `target` (another name, or a place as in `pull`).
+
+        compression: of layers that are plain tars, "gzip" (also ""), "zstd" or "none"; chunk: bytes of a request, 0 = a
+        layer in one.
+        """
         from engine.commands.push import push
 
-        return push(self._context, ref, target, all_tags=all_tags, report=report)
+        return push(self._context, ref, target, all_tags=all_tags, compression=compression, chunk=chunk, report=report)
 
     def login(self, server: str, username: str, password: str) -> str:
         """Check a name and password at a registry and keep them where docker does. Returns where."""

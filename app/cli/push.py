@@ -9,6 +9,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from app.cli.flags import Args, Parser
 
+UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
 
 def add_arguments(parser: Parser) -> None:
     parser.describe(
@@ -21,6 +23,22 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("-a", "--all-tags", action="store_true", help="Push all tags of an image to the repository")
     parser.add_argument("-q", "--quiet", action="store_true", help="Suppress verbose output")
+    parser.add_argument(
+        "--compression", default="", help='Compression of layers that have none yet ("gzip", "zstd", "none")'
+    )
+    parser.add_argument(
+        "--chunk-size", default=0, type=size, metavar="bytes", help="Upload layers in requests of so many bytes"
+    )
+
+
+def size(text: str) -> int:
+    """docker's bytes: "10m". ValueError."""
+    number = text.lower().removesuffix("b") or text
+    unit = number[-1:] if number[-1:] in UNITS else ""
+    digits = number.removesuffix(unit)
+    if not (digits.isascii() and digits.isdigit()):
+        raise ValueError(f'invalid size: "{text}"')
+    return int(digits) * UNITS[unit]
 
 
 def run(args: Args) -> int:
@@ -29,12 +47,20 @@ def run(args: Args) -> int:
     from engine.oci.references import parse_reference
 
     ref, target = args.words[0], args.words[1] if len(args.words) > 1 else ""
+    engine = Engine(args.root)
     with Bars(quiet=args.quiet) as bars:
-        pushed = Engine(args.root).push(ref, target, all_tags=args.all_tags, report=bars.report)
+        pushed = engine.push(
+            ref,
+            target,
+            all_tags=args.all_tags,
+            compression=args.compression,
+            chunk=args.chunk_size,
+            report=bars.report,
+        )
     for image in pushed:
         name = parse_reference(image.name)
         if args.quiet:
             out(f"{name}\n")
         else:
-            out(f"{name.tag or name.digest}: digest: {image.digest} size: {image.size}\n")
+            out(f"{name.tag}: digest: {image.digest} size: {image.size}\n")
     return 0

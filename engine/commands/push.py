@@ -1,27 +1,21 @@
-"""push: an image's layers, config and manifest to a registry; what it has already is not sent again."""
+"""push: an image's layers, config and manifest to a registry; what it has already is not sent again.
+
+The manifest goes as it came, to the byte. Only layers that are plain tars (from a docker-archive, a commit) are
+compressed on the way, as docker does, and then the manifest names the compressed ones; an image that a registry has
+with plain layers stays so. The image's id and diff ids are the same in any case.
+"""
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from engine.errors import NoSuchImage, NotFound
-from engine.oci.digests import SHA256, hasher
+from engine.errors import InvalidInput, NoSuchImage, NotFound
 from engine.oci.documents import dump_document
-from engine.oci.manifests import (
-    CONFIG,
-    DOCKER_CONFIG,
-    DOCKER_MANIFEST,
-    LAYER,
-    LAYER_GZIP,
-    MANIFEST,
-    Descriptor,
-    parse_manifest,
-)
+from engine.oci.manifests import DOCKER_MANIFEST, MANIFEST
 from engine.oci.references import Reference, parse_reference
 from engine.progress import Progress
-from engine.registry.errors import RegistryError, Unauthorized
+from engine.registry.errors import RegistryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,16 +25,10 @@ if TYPE_CHECKING:
     from engine.progress import Report
     from engine.registry.client import Registry
     from engine.store.images import ImageRecord
-    from engine.store.root import Staging
 
-AT_ONCE = 3
-DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
-TO_DOCKER = {
-    MANIFEST: DOCKER_MANIFEST,
-    CONFIG: DOCKER_CONFIG,
-    LAYER: DOCKER_LAYER,
-    LAYER_GZIP: DOCKER_LAYER + ".gzip",
-}
+COMPRESSIONS = ("", "gzip", "zstd", "none")
+# What a registry answers that knows no OCI manifest (distribution-spec: MANIFEST_INVALID, UNSUPPORTED).
+REFUSALS = (400, 406, 415, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,182 +40,130 @@ class Pushed:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A layer on its way: its descriptor there, and the file with its archive."""
-
-    descriptor: Descriptor
-    path: str
-
-    @property
-    def id(self) -> str:
-        return self.descriptor.digest[7:19]
-
-
 def push(
-    context: Context, ref: str, target: str = "", *, all_tags: bool = False, report: Report | None = None
+    context: Context,
+    ref: str,
+    target: str = "",
+    *,
+    all_tags: bool = False,
+    compression: str = "",
+    chunk: int = 0,
+    report: Report | None = None,
 ) -> list[Pushed]:
-    """Push an image under its own name, or as `target` (another name, or a place: `places.py`).
+    """Push an image under its own name, or as `target` (another name, or a place: `places.py`, which returns nothing).
 
-    The manifest goes as it came, to the byte; only layers that are plain tars are compressed on the way, and then it
-    names those. NoSuchImage, Unauthorized, RegistryError.
+    all_tags: `ref` is a repository, all of whose tags are pushed. compression: of layers that are plain tars: "gzip",
+    "zstd" or "none"; "" = gzip, but as it is what came from a registry. chunk: bytes of a request, 0 = a layer in one.
+    NoSuchImage, NotFound, Unauthorized, RegistryError; what was sent until then stays in the registry.
     """
     from engine.commands.places import parse_place, push_place
     from engine.registry.client import Registry
 
+    if compression not in COMPRESSIONS:
+        raise InvalidInput(f"no such compression: {compression!r}; there are {', '.join(COMPRESSIONS[1:])}")
     place = parse_place(target) if target else None
     if place is not None:
+        if all_tags:
+            raise InvalidInput(f"--all-tags/-a is for registries: {place} takes one image at a time")
         push_place(context, ref, place, report=report)
         return []
-    own = parse_reference(ref) if not target else None
-    if all_tags and own is not None:
-        prefix = own.repository + ":"
-        wanted = [parse_reference(name) for name in context.store.images.read()[0] if name.startswith(prefix)]
-        if not wanted:
-            raise NotFound(f"An image does not exist locally with the tag: {own.familiar_repository}")
-    else:
-        wanted = [parse_reference(target or ref)]
+    wanted = _all_tags(context, ref, target) if all_tags else [_one(context, ref, target)]
 
     def tell(text: str) -> None:
         if report is not None:
             report(Progress("", text))
 
-    pushed = []
-    with Registry(wanted[0].domain, push=True, report=tell) as registry:
-        tell(f"The push refers to repository [{wanted[0].repository}]")
-        for name in wanted:
-            try:
-                record = context.store.images.resolve(ref if target else str(name))
-            except NoSuchImage:
-                raise NotFound(f"An image does not exist locally with the tag: {name.familiar_repository}")
-            pushed.append(_push(context, registry, record, name, report))
-    return pushed
+    repository = wanted[0][1]
+    tell(f"The push refers to repository [{repository.repository}]")
+    with Registry(repository.domain, push=True, report=tell) as registry:
+        return [_push(context, registry, record, name, compression, chunk, report) for record, name in wanted]
 
 
-def _push(context: Context, registry: Registry, record: ImageRecord, name: Reference, report: Report | None) -> Pushed:
+def _one(context: Context, ref: str, target: str) -> tuple[ImageRecord, Reference]:
+    name = _tagged(target or ref)
+    try:
+        return context.store.images.resolve(ref if target else str(name)), name
+    except NoSuchImage:
+        if target:
+            raise
+        raise NotFound(f"An image does not exist locally with the tag: {name.familiar_repository}") from None
+
+
+def _all_tags(context: Context, ref: str, target: str) -> list[tuple[ImageRecord, Reference]]:
+    """Every tag of a repository, with what it is to be called."""
+    own = parse_reference(ref)
+    there = parse_reference(target) if target else own
+    if any(text and (one.digest or text.endswith(":" + one.tag)) for text, one in ((ref, own), (target, there))):
+        raise InvalidInput("tag can't be used with --all-tags/-a")
+    prefix = own.repository + ":"
+    names = sorted(name for name in context.store.images.read()[0] if name.startswith(prefix))
+    if not names:
+        raise NotFound(f"An image does not exist locally with the tag: {own.familiar_repository}")
+    return [
+        (context.store.images.resolve(name), Reference(there.domain, there.path, name.removeprefix(prefix)))
+        for name in names
+    ]
+
+
+def _tagged(text: str) -> Reference:
+    name = parse_reference(text)
+    if name.digest:
+        raise InvalidInput("cannot push a digest reference: give the image a name with a tag")
+    return name
+
+
+def _push(
+    context: Context,
+    registry: Registry,
+    record: ImageRecord,
+    name: Reference,
+    compression: str,
+    chunk: int,
+    report: Report | None,
+) -> Pushed:
+    from engine.commands.sending import Sender
+
     store = context.store
+    if not compression:
+        as_it_is = any(one.endswith("@" + record.manifest) for one in record.names)
+        compression = "none" if as_it_is else "gzip"
     with store.tmp_dir() as staging:
-        for hold in (*record.layers, record.id[7:], record.manifest[7:]):
-            staging.hold(hold)
-        data = store.blobs.read(record.manifest)
-        manifest = parse_manifest(data)
-        sources = _others(context, name)
-
-        def send(layer: Descriptor) -> _Layer:
-            ready = _compressed(context, staging, layer, report)
-            _upload(registry, name.path, ready, sources, report)
-            return ready
-
-        if report is not None:
-            for layer in manifest.layers:
-                report(Progress(layer.digest[7:19], "Preparing"))
-        pool = ThreadPoolExecutor(AT_ONCE)
-        try:
-            sent = list(pool.map(send, manifest.layers))
-        finally:
-            pool.shutdown(cancel_futures=True)
-        if any(new.descriptor is not old for new, old in zip(sent, manifest.layers, strict=True)):
-            data = _renamed(data, [layer.descriptor for layer in sent])
-        config = _Layer(manifest.config, store.blobs.path(manifest.config.digest))
-        _upload(registry, name.path, config, [], None)
-        digest, data = _put(registry, name, data)
-    note = Reference(name.domain, name.path, digest=digest)
-    store.images.tag(record.id, note)
+        data = Sender(store, staging, registry, name, compression, chunk, report).send(record)
+        digest, data = _put(registry, name, data, report)
+    try:
+        store.images.tag(record.id, Reference(name.domain, name.path, digest=digest))
+    except NoSuchImage:
+        pass  # removed meanwhile: pushed it is
     return Pushed(name.familiar(), digest, len(data))
 
 
-def _put(registry: Registry, name: Reference, data: bytes) -> tuple[str, bytes]:
+def _put(registry: Registry, name: Reference, data: bytes, report: Report | None) -> tuple[str, bytes]:
     """Put the manifest; a registry that refuses OCI's types gets docker's, which say the same."""
     document = json.loads(data)
-    media_type = document.get("mediaType", MANIFEST)
+    media_type = document.get("mediaType") or MANIFEST
     try:
-        return registry.put_manifest(name.path, name.tag or name.digest, data, media_type), data
-    except Unauthorized:
-        raise
-    except RegistryError:
-        if media_type != MANIFEST or name.digest:
+        return registry.put_manifest(name.path, name.tag, data, media_type), data
+    except RegistryError as error:
+        older = _as_docker(document) if media_type == MANIFEST and error.status in REFUSALS else None
+        if older is None:
             raise
-        old = _as_docker(document)
-        if old is None:
-            raise
-        return registry.put_manifest(name.path, name.tag, old, DOCKER_MANIFEST), old
+        try:
+            digest = registry.put_manifest(name.path, name.tag, older, DOCKER_MANIFEST)
+        except RegistryError:
+            raise error from None  # it was not the type
+    if report is not None:
+        report(Progress("", f"{name.domain} takes no OCI manifests: pushed as docker's"))
+    return digest, older
 
 
 def _as_docker(document: dict[str, Any]) -> bytes | None:
-    parts = [document["config"], *document["layers"]]
-    if any(part["mediaType"] not in TO_DOCKER for part in parts):
+    """An OCI manifest as docker's schema 2; None when it has what that knows no word for (zstd)."""
+    from engine.commands.sending import TO_DOCKER
+
+    config, *layers = (
+        {**part, "mediaType": TO_DOCKER.get(part["mediaType"], "")}
+        for part in (document["config"], *document["layers"])
+    )
+    if not all(part["mediaType"] for part in (config, *layers)):
         return None
-    config, *layers = ({**part, "mediaType": TO_DOCKER[part["mediaType"]]} for part in parts)
     return dump_document({"schemaVersion": 2, "mediaType": DOCKER_MANIFEST, "config": config, "layers": layers})
-
-
-def _renamed(data: bytes, layers: list[Descriptor]) -> bytes:
-    """The manifest with these layers; all else in it stays."""
-    document = json.loads(data)
-    document["layers"] = [
-        {**old, "mediaType": new.media_type, "digest": new.digest, "size": new.size}
-        for old, new in zip(document["layers"], layers, strict=True)
-    ]
-    return dump_document(document)
-
-
-def _compressed(context: Context, staging: Staging, layer: Descriptor, report: Report | None) -> _Layer:
-    """The layer as it goes out: as it is, or a plain tar as gzip, the same bytes every time."""
-    path = context.store.blobs.path(layer.digest)
-    if layer.media_type not in (LAYER, DOCKER_LAYER):
-        return _Layer(layer, path)
-    from isal import igzip
-
-    out = staging.join("gzip-" + layer.digest[7:])
-    running, size = hasher(), 0
-    with open(path, "rb") as plain, open(out, "wb", buffering=0) as file:
-
-        class Counted:
-            def write(self, data: bytes) -> int:
-                nonlocal size
-                running.update(data)
-                size += len(data)
-                return file.write(data)
-
-            def flush(self) -> None:
-                pass
-
-        packer: Any = igzip.IGzipFile(  # type: ignore[no-untyped-call]
-            filename="", mode="wb", compresslevel=2, fileobj=Counted(), mtime=0
-        )
-        while chunk := plain.read(1 << 20):
-            packer.write(chunk)
-        packer.close()
-    media_type = LAYER_GZIP if layer.media_type == LAYER else DOCKER_LAYER + ".gzip"
-    return _Layer(Descriptor(media_type, SHA256 + running.hexdigest(), size), out)
-
-
-def _upload(registry: Registry, path: str, layer: _Layer, sources: list[str], report: Report | None) -> None:
-    """See that a repository has a blob: it has, another repository of the registry has, or it is sent."""
-
-    def say(action: str, current: int = 0) -> None:
-        if report is not None:
-            report(Progress(layer.id, action, current, layer.descriptor.size if current else 0))
-
-    digest, size = layer.descriptor.digest, layer.descriptor.size
-    if registry.blob_size(path, digest) is not None:
-        say("Layer already exists")
-        return
-    for source in sources:
-        if registry.mount_blob(path, digest, source):
-            say(f"Mounted from {source}")
-            return
-
-    def opened(offset: int) -> Any:
-        file = open(layer.path, "rb")  # noqa: SIM115 (the client closes it)
-        file.seek(offset)
-        return file
-
-    registry.upload_blob(path, digest, size, opened, progress=lambda count: say("Pushing", count))
-    say("Pushed")
-
-
-def _others(context: Context, name: Reference) -> list[str]:
-    """Other repositories of the same registry that we pulled from or pushed to: they may have our layers."""
-    known = (parse_reference(key) for key in context.store.images.read()[0] if "@" in key)
-    return sorted({one.path for one in known if one.domain == name.domain and one.path != name.path})[:3]

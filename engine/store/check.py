@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from engine.layers.entry import Entry
     from engine.store.root import Store
 
-KNOWN = {*(name.partition("/")[0] for name in DIRECTORIES), "incoming", "images.json", "images.json.spare", "run"}
+FILES = ("images.json", "images.json.spare", "compressed.json")
+KNOWN = {*(name.partition("/")[0] for name in DIRECTORIES), *FILES, "incoming", "run"}
 CHUNK = 1 << 20
 
 
