@@ -21,7 +21,7 @@ from tests.peers.podman import Podman
 
 IMAGE = "bench"
 PATH = "PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
-DISK = 4 << 30  # bytes, sparse
+DISK = 14 << 30  # bytes, sparse
 
 
 class Sides:

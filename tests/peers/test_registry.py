@@ -199,9 +199,7 @@ def test_a_list_gives_the_platform_that_is_wanted(engine: Engine, registry: Regi
 
 
 def test_what_is_not_there_is_said(engine: Engine, registry: RegistryServer) -> None:
-    with pytest.raises(
-        NotFound, match=f"manifest for {registry.address}/none:1 not found: "
-    ):
+    with pytest.raises(NotFound, match=f"manifest for {registry.address}/none:1 not found: "):
         engine.pull(f"{registry.address}/none:1")
     with pytest.raises(RegistryError, match=r"cannot reach the registry 127\.0\.0\.1:1: "):
         engine.pull("127.0.0.1:1/x")

@@ -115,6 +115,6 @@ def test_what_podman_exports_becomes_the_same_tree(
 
 def gnu_tar(archive: Path, directory: Path) -> Tree:
     directory.mkdir()
-    argv: list[str | Path] = ["tar", "-C", directory, "--xattrs", "--xattrs-include=*", "--numeric-owner", "-xpf", archive]
-    subprocess.run(argv, check=True)
+    argv: list[str | Path] = ["tar", "-C", directory, "--xattrs", "--xattrs-include=*", "--numeric-owner"]
+    subprocess.run([*argv, "-xpf", archive], check=True)
     return read_tree(directory)

@@ -1,7 +1,7 @@
 """A root filesystem that runs, out of the host's own files: a static busybox, or sh and tools with their libraries.
 
-    image_id = tiny_image(store, "tiny")          # one layer; Cmd is `sh`
-    layer = tiny_layer()                          # its plain tar, as the bottom of an `ImageSpec` in archives.py
+image_id = tiny_image(store, "tiny")          # one layer; Cmd is `sh`
+layer = tiny_layer()                          # its plain tar, as the bottom of an `ImageSpec` in archives.py
 """
 
 from __future__ import annotations

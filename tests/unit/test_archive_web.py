@@ -191,8 +191,19 @@ def test_what_is_shown_of_an_address() -> None:
 
 def test_a_certificate_of_nobody_is_refused(tmp_path: Path, servers: tuple[Server, Server]) -> None:
     needs("openssl")
-    argv: list[str | Path] = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key", "-out"]
-    argv += [tmp_path / "cert", "-days", "1", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    argv: list[str | Path] = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
+    argv += [
+        "-keyout",
+        tmp_path / "key",
+        "-out",
+        tmp_path / "cert",
+        "-days",
+        "1",
+        "-subj",
+        "/CN=127.0.0.1",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
     subprocess.run(argv, check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "cert", tmp_path / "key")
