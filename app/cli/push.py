@@ -43,10 +43,16 @@ def size(text: str) -> int:
 
 def run(args: Args) -> int:
     from app.cli.progress import Bars
+    from engine.commands.places import parse_place
     from engine.engine import Engine
     from engine.oci.references import parse_reference
 
     ref, target = args.words[0], args.words[1] if len(args.words) > 1 else ""
+    if not args.quiet and not args.all_tags and (not target or parse_place(target) is None):
+        goal = target or ref
+        name = parse_reference(goal)
+        if not name.digest and not goal.endswith(":" + name.tag):
+            out("Using default tag: latest\n")
     engine = Engine(args.root)
     with Bars(quiet=args.quiet) as bars:
         pushed = engine.push(

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-from engine.errors import NotFound, StrataError
+from engine.errors import BrokenStore, NotFound, StrataError
 from engine.oci.documents import dump_document
 from engine.oci.manifests import (
     CONFIG,
@@ -46,6 +46,7 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 TO_DOCKER = {CONFIG: DOCKER_CONFIG, LAYER: DOCKER_LAYER, LAYER_GZIP: DOCKER_LAYER + ".gzip"}
 TO_OCI = {docker: oci for oci, docker in TO_DOCKER.items()}
 COMPRESSED = {"gzip": LAYER_GZIP, "zstd": LAYER_ZSTD}
+LAYERS = (*TO_DOCKER, *TO_OCI, LAYER_ZSTD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Sender:
     def _send(self, layer: Layer) -> Descriptor:
         """See that the repository has a layer; returns what it is there."""
         blob, path = layer.blob, self._store.blobs.path(layer.blob.digest)
-        if self._compression != "none" and blob.media_type in (LAYER, DOCKER_LAYER):
+        if self._compression != "none" and blob.media_type in LAYERS and not _is_compressed(path):
             known = self._known(layer)
             if known is not None and self._there(known, layer):
                 return known
@@ -215,12 +216,24 @@ class Sender:
 
     def _compressed(self, layer: Layer, digest: str, size: int) -> Descriptor:
         oci = COMPRESSED[self._compression]
-        kind = oci if layer.blob.media_type == LAYER else TO_DOCKER.get(oci, oci)
+        kind = TO_DOCKER.get(oci, oci) if layer.blob.media_type in TO_OCI else oci
         return Descriptor(kind, digest, size)
 
     def _say(self, layer: Layer | None, action: str, current: int = 0, total: int = 0) -> None:
         if self._report is not None and layer is not None:
             self._report(Progress(layer.id, action, current, total))
+
+
+def _is_compressed(path: str) -> bool:
+    """Told by the bytes: what skopeo copies from an archive to a directory is called gzip and is plain. xz and bzip2
+    count as plain, registries' images have no word for them."""
+    from engine.archive.compression import HEAD, compression_of
+
+    try:
+        with open(path, "rb") as file:
+            return compression_of(file.read(HEAD)) in COMPRESSED
+    except FileNotFoundError:
+        raise BrokenStore(f"{path} is missing from the store; load or pull the image again") from None
 
 
 def _repositories(store: Store, name: Reference) -> dict[str, list[str]]:

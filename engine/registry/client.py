@@ -134,7 +134,10 @@ class Registry(Uploads):
         """Try these credentials. Unauthorized when they are not good."""
         place = self.places[-1]
         place.auth = Auth(place.server, place.server.settings, lambda: credentials)
-        answer, connection = self.ask(place, "GET", "/v2/", "", {})
+        try:
+            answer, connection = self.ask(place, "GET", "/v2/", "", {})
+        except Unauthorized:
+            raise Unauthorized("unauthorized: incorrect username or password") from None
         answer.read(MAX_ERROR)
         connection.close()
         if answer.status == 401:

@@ -152,7 +152,10 @@ class Session:
                 asked = answer.headers.get("WWW-Authenticate", "")
                 answer.read(MAX_ERROR)
                 connection.close()
-                fresh = place.auth.answer(asked, scope, authorization)
+                try:
+                    fresh = place.auth.answer(asked, scope, authorization)
+                except Unauthorized as error:
+                    raise Unauthorized(f"{error}; try `strata login {self.domain}`") from None
                 if tried:
                     raise Unauthorized(f"unauthorized: authentication required; try `strata login {self.domain}`")
                 authorization, tried = fresh, True
