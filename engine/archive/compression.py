@@ -36,6 +36,7 @@ MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz"
 SKIPPABLE = (b"\x2a\x4d\x18", range(0x50, 0x60))  # a zstd frame that holds no data may come first (RFC 8878, 3.1.2)
 HEAD = 6
 BUFFER = 1 << 17
+FIRST = 1 << 20
 # gzip can make a thousand bytes of one. Above this size that much is a bomb, not a layer (CVE-2024-3727 and its kind).
 BOMB_SIZE = 16 << 30
 BOMB_RATIO = 200
@@ -54,11 +55,15 @@ def plain(stream: BinaryIO, what: str) -> tuple[BinaryIO, str]:
 
     The stream may be a pipe. InvalidInput while reading when the compressed data is damaged, a bomb, or ends early.
     """
-    rest = _Rest(stream)
-    buffered = io.BufferedReader(rest, BUFFER)
-    name = compression_of(buffered.peek(HEAD)[:HEAD])
+    head = stream.read(FIRST)
+    while len(head) < HEAD and (more := stream.read(FIRST)):
+        head += more
+    ahead = _Ahead(head, stream)
+    name = compression_of(head[:HEAD])
     if not name:
-        return buffered, ""
+        return ahead, ""  # type: ignore[return-value]  (all that a reader of plain bytes uses of it)
+    rest = _Rest(ahead)  # type: ignore[arg-type]
+    buffered = io.BufferedReader(rest, BUFFER)
     inflater: Inflater
     if name == "gzip":
         from isal import igzip
@@ -72,6 +77,20 @@ def plain(stream: BinaryIO, what: str) -> tuple[BinaryIO, str]:
     else:
         inflater = _Steps(name, buffered)
     return io.BufferedReader(_Inflated(inflater, rest, what, name), BUFFER), name
+
+
+class _Ahead:
+    """A stream whose first bytes were read already. Big reads go through as they are: no copy on the way."""
+
+    def __init__(self, head: bytes, stream: BinaryIO) -> None:
+        self._head = head
+        self._stream = stream
+
+    def read(self, size: int = -1, /) -> bytes:
+        if self._head:
+            data, self._head = (self._head, b"") if size < 0 else (self._head[:size], self._head[size:])
+            return data + self._stream.read() if size < 0 else data
+        return self._stream.read(size)
 
 
 class _Rest(io.RawIOBase):

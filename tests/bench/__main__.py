@@ -19,9 +19,7 @@ TRANSFERS = "transfers"
 def main() -> int:
     known = ", ".join([*ROWS, TRANSFERS])
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Strata against podman and runc.")
-    parser.add_argument(
-        "rows", nargs="*", metavar="ROW", help=f"which rows: {', '.join([*ROWS, TRANSFERS])} (default: all)"
-    )
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which rows: {known} (default: all)")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each side (default %(default)s)")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.rows if name not in (*ROWS, TRANSFERS)]
