@@ -7,6 +7,7 @@ imported when it is met. eStargz and zstd:chunked are gzip and zstd of many part
 from __future__ import annotations
 
 import io
+from typing import cast
 
 from engine.errors import InvalidInput
 
@@ -61,7 +62,7 @@ def plain(stream: BinaryIO, what: str) -> tuple[BinaryIO, str]:
     ahead = _Ahead(head, stream)
     name = compression_of(head[:HEAD])
     if not name:
-        return ahead, ""  # type: ignore[return-value]  (all that a reader of plain bytes uses of it)
+        return cast("BinaryIO", ahead), ""  # `read` is all that plain bytes are asked for
     rest = _Rest(ahead)  # type: ignore[arg-type]
     buffered = io.BufferedReader(rest, BUFFER)
     inflater: Inflater
