@@ -10,7 +10,9 @@ import io
 import json
 import os
 import random
+import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -393,6 +395,29 @@ def test_an_image_that_is_removed_while_it_is_pushed_goes_out_whole(
     assert digest_of(raw_manifest(reference)) == pushed.digest
     with pytest.raises(NoSuchImage):
         engine.image("demo:1")
+
+
+def test_interrupted_it_ends_though_the_registry_does_not_answer(between: Between, tmp_path: Path, name: str) -> None:
+    archive = tmp_path / "demo.tar"
+    archive.write_bytes(docker_archive(SPEC))
+    arrived, over = threading.Event(), threading.Event()
+
+    def stall(request: Request) -> int:
+        if request.method == "PUT":
+            arrived.set()
+            over.wait(90)
+        return 0
+
+    between.refuse = stall
+    with Strata() as strata:
+        strata("load", "-q", "-i", str(archive))
+        argv = strata.argv("push", "demo:1", f"{between.address}/{name}:1")
+        with subprocess.Popen(argv, env=strata.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as pushing:
+            assert arrived.wait(60)
+            pushing.send_signal(signal.SIGINT)
+            assert (pushing.wait(60), pushing.stderr.read()) == (130, b"")  # type: ignore[union-attr]
+        assert os.listdir(Path(strata.root) / "tmp") == []
+    over.set()
 
 
 def test_compressed_layers_are_what_gzip_reads(engine: Engine, tmp_path: Path) -> None:
