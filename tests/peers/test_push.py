@@ -24,6 +24,7 @@ from engine.oci.digests import digest_of
 from engine.oci.manifests import DOCKER_MANIFEST, MANIFEST
 from engine.progress import Progress
 from engine.registry.errors import RegistryError, Unauthorized
+from tests.peers.dockerd import Dockerd
 from tests.peers.podman import Podman
 from tests.peers.trees import differences, read_tree
 from tests.support.archives import Dir, File, HardLink, ImageSpec, Opaque, Symlink, Whiteout, docker_archive
@@ -106,6 +107,25 @@ def test_podman_pulls_what_was_pushed(engine: Engine, registry: RegistryServer, 
     # Directories that unpacking itself changes last: podman gives them the time of that.
     unpacked = dict.fromkeys((".", "etc", "srv"), ("mtime_ns",))
     assert differences(pulled, read_tree(peer.mount_image("demo:1")), unpacked) == []
+
+
+def test_docker_pulls_what_was_pushed_and_we_what_docker_pushes(
+    engine: Engine, registry: RegistryServer, tmp_path: Path, name: str
+) -> None:
+    needs("dockerd", "docker")
+    reference = f"{registry.address}/{name}:1"
+    (pushed,) = engine.push("demo:1", reference)
+    with Dockerd() as dockerd:
+        said = dockerd.docker("pull", reference)
+        assert f"Digest: {pushed.digest}" in said
+        assert dockerd.docker("image", "inspect", "--format", "{{.Id}}", reference) == SPEC.id
+        dockerd.docker("tag", reference, f"{registry.address}/{name}/by-docker:1")
+        dockerd.docker("push", f"{registry.address}/{name}/by-docker:1")
+    with Engine(str(tmp_path / "second")) as second:
+        (pulled,) = second.pull(f"{registry.address}/{name}/by-docker:1")
+        assert pulled.image == SPEC.id
+        (again,) = second.push(f"{registry.address}/{name}/by-docker:1", f"{registry.address}/{name}/again:1")
+        assert again.digest == pulled.digest
 
 
 def test_a_second_push_sends_nothing(engine: Engine, between: Between, name: str) -> None:
