@@ -138,6 +138,7 @@ def _try(
         for image, plan in zip(images, plans, strict=True):
             sources = [ready[task.key] for task in plan]
             found.append(add_image(store, image.config, sources, image.names, image.parent, manifest=image.manifest))
+        taking.settled()
         return found
     except InvalidInput:
         taking.withdraw()

@@ -49,13 +49,14 @@ class Taking:
         self._workers: list[Worker] = []
         self._incoming: list[Incoming] = []
         self._digests: list[str] = []
+        self._kept: set[tuple[str, str]] = set()  # keys of tasks with nothing to do
         self._ahead: list[Task] = []
         self._left = 0
 
     def run(self, tasks: list[Task], *, small: bool) -> dict[tuple[str, str], LayerSource]:
         """Take all in; returns where each is. small: here and now, and left in staging for `add_image` to publish."""
         for task in tasks:
-            if task.coming.open is not None:
+            if task.coming.open is not None and not self._is_here(task):
                 self._say(task, "Pulling fs layer")
         try:
             if small:
@@ -67,6 +68,11 @@ class Taking:
             for worker in self._workers:
                 worker.close(kill=self._error is not None)
         return self._ready
+
+    def settled(self) -> None:
+        """`add_image` has put what `run` left in staging in its place."""
+        for task, source in self._finished:
+            self._settled(task, source)
 
     def close(self) -> None:
         """Let go of downloads: of those that are blobs now for good, while broken ones stay for the next try."""
@@ -172,7 +178,7 @@ class Taking:
                 with self._changed:
                     # Where `add_image` looks from now on: in the store.
                     self._ready[task.key] = LayerSource(source.diff_id, source.blob)
-                self._say(task, "Pull complete" if task.coming.open else "Loaded", source.blob.size, source.blob.size)
+                self._settled(task, source)
             with self._changed:
                 self._left -= len(finished)
 
@@ -185,6 +191,7 @@ class Taking:
             self.roots.know(task.layer)
             if task.coming.open is not None:
                 remove(self.store, task.coming.digest)  # of a try that was killed just after the last byte
+            self._kept.add(task.key)
             self._say(task, "Already exists")
         else:
             source = self._take(task, worker)
@@ -341,6 +348,10 @@ class Taking:
 
     def _descriptor(self, task: Task, digest: str, size: int, compression: str) -> Descriptor:
         return Descriptor(task.coming.media_type or MEDIA_TYPES.get(compression, LAYER), digest, size)
+
+    def _settled(self, task: Task, source: LayerSource) -> None:
+        if task.key not in self._kept:
+            self._say(task, "Pull complete" if task.coming.open else "Loaded", source.blob.size, source.blob.size)
 
     def _say(self, task: Task, action: str, current: int = 0, total: int = 0) -> None:
         if self._report is not None:
