@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from app.cli.flags import number
-from app.cli.output import words
 from engine.errors import NoSuchImage
 
 TYPE_CHECKING = False
@@ -122,14 +121,19 @@ def create(engine: Engine, args: Args) -> str:
     options = create_options(args)
     image = args.words[0]
     if args.pull == "always":
-        pull(engine, args)
+        from app.cli.pulling import pull
+
+        pull(engine, image, args)
     try:
+        if args.platform:
+            from app.cli.pulling import check_platform
+
+            check_platform(engine, image, args.platform)
         container_id = engine.create(image, options)
     except NoSuchImage as error:
-        if args.pull != "missing":
-            raise NoSuchImage(tagged(error.reference)) from None
-        words(f"Unable to find image '{tagged(error.reference)}' locally")
-        pull(engine, args)
+        from app.cli.pulling import pull_missing
+
+        pull_missing(engine, image, args, error)
         container_id = engine.create(image, options)
     if args.cidfile:
         try:
@@ -139,20 +143,6 @@ def create(engine: Engine, args: Args) -> str:
             engine.remove(container_id)
             raise
     return container_id
-
-
-def pull(engine: Engine, args: Args) -> None:
-    """Pull the image that the words name, with its progress among the words."""
-    from app.cli.progress import Bars
-
-    image = args.words[0]
-    with Bars(words=True, quiet=args.quiet) as bars:
-        for pulled in engine.pull(image, platform=args.platform, report=bars.report):
-            if not args.quiet:
-                words(f"Digest: {pulled.digest}")
-                words(
-                    f"Status: {'Downloaded newer image' if pulled.fresh else 'Image is up to date'} for {pulled.name}"
-                )
 
 
 def variable(text: str) -> str:
@@ -179,17 +169,6 @@ def detach_keys(text: str) -> bytes:
 def stream_choices(args: Args) -> dict[str, Any]:
     """The keyword arguments of `streams.connect` that come from flags."""
     return {"proxy": args.sig_proxy, **({} if args.detach_keys is None else {"keys": args.detach_keys})}
-
-
-def tagged(image: str) -> str:
-    """An image's name with the tag that it means ("demo:latest"), for "Unable to find image"."""
-    from engine.errors import InvalidInput
-    from engine.oci.references import parse_reference
-
-    try:
-        return parse_reference(image).familiar()
-    except InvalidInput:
-        return image
 
 
 def _pull(text: str) -> str:

@@ -1,114 +1,181 @@
-"""How far a transfer is: on a terminal a line with a bar for each layer, redrawn in place; elsewhere plain lines."""
+"""How far a transfer is: on a terminal a line with a bar for each layer, redrawn in place; elsewhere plain lines.
+
+Whoever reports only notes the new state: a thread of our own draws, so that a slow or stopped terminal holds nobody up.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
-import time
 
-from app.cli.format import visible
+from app.cli.format import ellipsis, size, visible
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import TextIO
 
     from engine.progress import Progress
 
 INTERVAL = 0.05  # seconds between two drawings
-BAR = 30  # columns of a bar, less on a narrow terminal
+BAR = 50  # columns of a bar, less on a narrow terminal
+LEAST_BAR = 5
 DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Loaded")
+ASLEEP = ("Pulling fs layer", "Waiting", "Preparing")  # of no interest while there are too many lines
+CLEAR_LINE, CLEAR_BELOW = "\x1b[K", "\x1b[J"
 
 
 class Bars:
-    """Draws what `report` is told, from any thread. A context manager: leaving it leaves the last state on the screen.
+    """Shows what `report` is told, from any thread. A context manager: leaving it, also by an error or ctrl-c, leaves
+    the last state of every layer on the screen, and the cursor below.
 
     lines: whether to write plain lines where there is no terminal; words: to standard error, not standard output.
     """
 
     def __init__(self, *, lines: bool = True, words: bool = False, quiet: bool = False) -> None:
         self._out: TextIO = sys.stderr if words else sys.stdout
-        self._terminal = self._out.isatty() and not quiet
+        self._terminal = not quiet and self._out.isatty() and os.environ.get("TERM") != "dumb"
         self._lines = lines and not quiet
         self._states: dict[str, Progress] = {}
-        self._drawn = 0
-        self._last = 0.0
-        self._lock = threading.Lock()
+        self._drawn: list[str] = []
+        self._columns = 0
+        self._lock = threading.Lock()  # of the states; held for a moment
+        self._pen = threading.Lock()  # of the screen; held while writing
+        self._changed = threading.Event()
+        self._left = threading.Event()
+        self._painter: threading.Thread | None = None
 
     def __enter__(self) -> Bars:
+        if self._terminal:
+            self._painter = threading.Thread(target=self._paint, daemon=True)
+            self._painter.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._lock:
-            if self._terminal and self._states:
-                self._draw(last=True)
+        if self._painter is not None:
+            self._left.set()
+            self._changed.set()
+            self._painter.join()
+            with self._pen:
+                self._finish()
 
     def report(self, progress: Progress) -> None:
+        if not progress.id:
+            self._say(progress.action)
+            return
         with self._lock:
             before = self._states.get(progress.id)
-            if not progress.id:
-                self._say(progress.action)
-                return
             self._states[progress.id] = progress
             if self._terminal:
-                now = time.monotonic()
-                changed = before is None or before.action != progress.action
-                if now - self._last >= INTERVAL or (changed and progress.action in DONE):
-                    self._last = now
-                    self._draw()
+                self._changed.set()
             elif self._lines and (before is None or before.action != progress.action):
-                self._write(f"{progress.id}: {visible(progress.action)}\n")
+                self._write(f"{visible(progress.id)}: {visible(progress.action)}\n")
 
     def _say(self, text: str) -> None:
-        """A line about the whole, above the bars."""
+        """A line about the whole: above the bars that move, below those that are at their end."""
         if self._terminal:
-            self._write(self._back() + visible(text) + "\x1b[K\n")
-            if self._states:
+            with self._pen:
+                with self._lock:
+                    ended = all(row.action in DONE for row in self._states.values())
+                if ended:
+                    self._finish()
+                before, self._drawn = self._back(self._size()[0]), []
+                self._write(f"{before}{visible(text)}{CLEAR_LINE}\n{CLEAR_BELOW if before else ''}")
                 self._draw()
         elif self._lines:
-            self._write(visible(text) + "\n")
+            with self._lock:
+                self._write(visible(text) + "\n")
 
-    def _back(self) -> str:
-        """Go to where the bars begin, and forget that they are there."""
-        up, self._drawn = self._drawn, 0
-        return f"\x1b[{up}A\r\x1b[J" if up else ""
+    def _paint(self) -> None:
+        while not self._left.is_set():
+            self._changed.wait()
+            self._changed.clear()
+            try:
+                with self._pen:
+                    self._draw()
+            except OSError:
+                return  # the terminal is gone
+            self._left.wait(INTERVAL)
 
-    def _draw(self, last: bool = False) -> None:
+    def _finish(self) -> None:
+        """The last picture of these bars, all of them; those to come are drawn below."""
+        self._draw(all=True)
+        self._drawn = []
+        with self._lock:
+            self._states.clear()
+
+    def _draw(self, all: bool = False) -> None:
+        with self._lock:
+            rows = list(self._states.values())
+        if not rows:
+            return
+        columns, lines = self._size()
+        new = picture(rows, columns, 1 << 30 if all else lines - 1)
+        text = [self._back(columns)]
+        same = self._drawn if columns == self._columns else []
+        for number, line in enumerate(new):
+            text.append("\n" if number < len(same) and same[number] == line else f"{line}{CLEAR_LINE}\n")
+        if len(self._drawn) > len(new) or columns != self._columns:
+            text.append(CLEAR_BELOW)
+        self._drawn, self._columns = new, columns
+        self._write("".join(text))
+
+    def _back(self, columns: int) -> str:
+        """Go to where the bars begin. Terminals break lines that became too long when they were made narrower."""
+        up = sum(max(1, -(-len(line) // columns)) for line in self._drawn)
+        return f"\x1b[{up}A\r" if up else ""
+
+    def _size(self) -> tuple[int, int]:
         try:
-            size = os.get_terminal_size(self._out.fileno())
+            columns, lines = os.get_terminal_size(self._out.fileno())
         except OSError:
-            size = os.terminal_size((80, 24))
-        rows = list(self._states.values())
-        room = max(1, size.lines - 2)
-        more = ""
-        if len(rows) > room and not last:
-            active = [row for row in rows if row.action not in DONE] or rows
-            more = f"… {len(rows)} layers, {sum(row.action in DONE for row in rows)} done"
-            rows = active[: room - 1]
-        lines = [line(row, size.columns) for row in rows] + ([more[: size.columns - 1]] if more else [])
-        back = self._back()
-        self._drawn = len(lines)
-        self._write(back + "".join(f"{text}\x1b[K\n" for text in lines))
+            columns = lines = 0
+        return columns or 80, max(2, lines or 24)  # a pseudo-terminal that nobody has given a size says 0
 
     def _write(self, text: str) -> None:
-        self._out.write(text.encode("utf-8", "backslashreplace").decode("utf-8"))
+        data = text.encode("utf-8", "backslashreplace")
+        stream = getattr(self._out, "buffer", None)
+        if stream is None:
+            self._out.write(data.decode("utf-8"))
+        else:
+            self._out.flush()
+            stream.write(data)
         self._out.flush()
 
 
-def line(progress: Progress, columns: int) -> str:
-    """One layer's line, at most `columns` - 1 wide: `0123456789ab: Downloading [====>    ] 1.2MB/4.5MB`."""
-    from app.cli.format import size
+def picture(rows: Sequence[Progress], columns: int, lines: int) -> list[str]:
+    """The rows as at most `lines` lines of less than `columns` columns: when there are more, those at work, and a line
+    that sums up the others."""
+    if len(rows) <= lines:
+        return [line(row, columns) for row in rows]
+    moving = [row for row in rows if row.action not in DONE and row.action not in ASLEEP]
+    waiting = [row for row in rows if row.action in ASLEEP]
+    shown = {id(row) for row in (*moving, *waiting)[: lines - 1]}
+    done = sum(row.action in DONE for row in rows)
+    total = f"{len(rows)} layers: {done} done, {len(moving)} at work, {len(waiting)} waiting"
+    if len(total) >= columns:
+        total = f"{done}/{len(rows)} layers"
+    return [*(line(row, columns) for row in rows if id(row) in shown), ellipsis(total, columns - 1)]
 
-    head = f"{progress.id}: {visible(progress.action)}"
-    if progress.action not in DONE and progress.total > 0:
-        sizes = f" {size(progress.current)}/{size(progress.total)}"
-        width = min(BAR, columns - len(head) - len(sizes) - 5)
-        if width >= 5:
-            filled = min(width, width * progress.current // progress.total)
-            bar = "=" * max(0, filled - 1) + (">" if filled < width else "=") if filled else ""
-            head += f" [{bar:<{width}}]"
-        head += sizes
-    return head[: max(1, columns - 1)]
+
+def line(progress: Progress, columns: int) -> str:
+    """One layer's line, less than `columns` wide: `0123456789ab: Downloading [====>    ] 1.2MB/4.5MB`. What does not
+    fit goes: the bar, then the word with a percentage in its place."""
+    head = f"{visible(progress.id)}: {visible(progress.action)}"
+    room = max(1, columns - 1)
+    if progress.action in DONE or progress.total <= 0:
+        return ellipsis(head, room)
+    current = max(0, min(progress.current, progress.total))
+    sizes = f" {size(current)}/{size(progress.total)}"
+    width = min(BAR, room - len(head) - len(sizes) - 3)
+    if width >= LEAST_BAR:
+        filled = width * current // progress.total
+        bar = "=" * width if filled == width else "=" * filled + ">"
+        return f"{head} [{bar:<{width}}]{sizes}"
+    if len(head) + len(sizes) <= room:
+        return head + sizes
+    return ellipsis(f"{visible(progress.id)}: {100 * current // progress.total:3d}%", room)

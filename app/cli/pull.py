@@ -8,6 +8,7 @@ from app.cli.output import out
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from app.cli.flags import Args, Parser
+    from engine.commands.pull import Pulled
 
 
 def add_arguments(parser: Parser) -> None:
@@ -37,12 +38,25 @@ def run(args: Args) -> int:
             out("Using default tag: latest\n")
     with Bars(quiet=args.quiet) as bars:
         pulled = Engine(args.root).pull(ref, platform=args.platform, all_tags=args.all_tags, report=bars.report)
-    for image in pulled:
-        full = str(parse_reference(image.name)) if image.name else image.image
-        if not args.quiet:
-            if image.digest:
-                out(f"Digest: {image.digest}\n")
-            state = "Downloaded newer image for" if image.fresh else "Image is up to date for"
-            out(f"Status: {state} {image.name or image.image}\n")
-        out(f"{full}\n")
+    if args.quiet:
+        out("".join(f"{name}\n" for name in dict.fromkeys(map(full, pulled))))
+    elif args.all_tags:
+        repository = parse_reference(ref)
+        out(status(any(image.fresh for image in pulled), repository.familiar_repository))
+        out(f"{repository.repository}\n")
+    else:
+        for image in pulled:
+            out(status(image.fresh, image.name or image.image) + f"{full(image)}\n")
     return 0
+
+
+def full(image: Pulled) -> str:
+    """The whole name of what was pulled; its id when it has none."""
+    from engine.oci.references import parse_reference
+
+    return str(parse_reference(image.name)) if image.name else image.image
+
+
+def status(fresh: bool, name: str) -> str:
+    """docker's line about what came of it."""
+    return f"Status: {'Downloaded newer image' if fresh else 'Image is up to date'} for {name}\n"

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from engine.commands.resolving import Found, Resolver, check_config_size, checked_config, platform_of
 from engine.errors import InvalidInput, NotFound
-from engine.oci.digests import digest_of
-from engine.oci.documents import MAX_DOCUMENT, load_object
-from engine.oci.manifests import INDEXES, MANIFESTS, Manifest, check_image_config, choose, parse_index, parse_manifest
-from engine.oci.platforms import fits, parse_platform, platform_text
-from engine.oci.references import Reference, parse_reference
+from engine.oci.digests import hex_of
+from engine.oci.platforms import fits, host_platform, parse_platform, platform_text
+from engine.oci.references import Reference, parse_reference, tag_ok
 from engine.progress import Progress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from engine.commands.context import Context
-    from engine.progress import Report
-    from engine.registry.client import Fetched, Registry
+    from collections.abc import Callable
 
-MAX_DEPTH = 4  # an index of indexes of manifests
+    from engine.archive.ingest import ComingLayer
+    from engine.commands.context import Context
+    from engine.oci.manifests import Descriptor, Manifest
+    from engine.progress import Report
+    from engine.registry.client import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,16 @@ def pull(
     """Pull an image by tag or digest, or all tags of a repository; or take it from a place (`places.py`).
 
     platform: os/architecture[/variant], "" = this machine's, or whatever there is when it is only one. NotFound,
-    Unauthorized, RegistryError, InvalidInput (the registry lies, or has no image); the store is as before then.
+    Unauthorized, RegistryError, InvalidInput (the registry lies, or has no image); the store is as before then, but
+    of all tags those that came before the one that failed stay.
     """
     from engine.commands.places import parse_place, pull_place
     from engine.registry.client import Registry
 
     place = parse_place(ref)
     if place is not None:
+        if all_tags:
+            raise InvalidInput(f"{place} has no tags to pull all of")
         return [
             Pulled(parse_reference(name).familiar() if name else "", "", loaded.image, True)
             for loaded in pull_place(context, place, platform=platform, report=report)
@@ -54,79 +58,97 @@ def pull(
     reference = parse_reference(ref)
     if all_tags and (reference.digest or ref.endswith(":" + reference.tag)):
         raise InvalidInput("tag can't be used with --all-tags/-a")
+    if reference.digest:
+        hex_of(reference.digest)
     parse_platform(platform)
 
-    def tell(text: str) -> None:
+    def say(text: str) -> None:
         if report is not None:
             report(Progress("", text))
 
-    with Registry(reference.domain, report=tell) as registry:
+    with Registry(reference.domain, report=say) as registry:
         if all_tags:
-            tags = registry.tags(reference.path)
-            if not tags:
-                raise NotFound(f"{reference.familiar_repository} has no tags")
-            wanted = [Reference(reference.domain, reference.path, tag) for tag in tags]
+            wanted = [Reference(reference.domain, reference.path, tag) for tag in _tags(registry, reference)]
         else:
             wanted = [Reference(reference.domain, reference.path, reference.tag, reference.digest)]
-        return [_pull(context, registry, one, platform, report) for one in wanted]
+        return [_Pull(context, registry, one, platform, report, say).run() for one in wanted]
 
 
-def _pull(context: Context, registry: Registry, wanted: Reference, platform: str, report: Report | None) -> Pulled:
-    from engine.archive.ingest import ComingImage, ComingLayer, ingest
-
-    if report is not None:
-        report(Progress("", f"{wanted.digest or wanted.tag}: Pulling from {wanted.path}"))
-    top = registry.manifest(wanted.path, wanted.digest or wanted.tag)
-    fetched = _of_platform(registry, wanted.path, top, platform)
-    what = f"manifest {fetched.digest}"
-    manifest = parse_manifest(fetched.data, what)
-    check_image_config(manifest, wanted.familiar())
-    note = Reference(wanted.domain, wanted.path, digest=top.digest)
-    names = (note,) if wanted.digest else (wanted, note)
-    shown = wanted.familiar()
-    if _is_here(context, manifest, fetched.digest, names):
-        return Pulled(shown, top.digest, manifest.config.digest, False)
-    config = _config(registry, wanted.path, manifest)
-    if platform:
-        _check_platform(config, platform, shown)
-
-    def layer(digest: str, size: int, media_type: str) -> ComingLayer:
-        return ComingLayer(digest, size, media_type, open=partial(registry.blob, wanted.path, digest, size))
-
-    layers = tuple(layer(one.digest, one.size, one.media_type) for one in manifest.layers)
-    (image,) = ingest(context.store, [ComingImage(config, layers, names, fetched.data)], report=report)
-    return Pulled(shown, top.digest, image, True)
+def _tags(registry: Registry, reference: Reference) -> list[str]:
+    """All tags of a repository, which the registry says, and which must be tags."""
+    tags = registry.tags(reference.path)
+    if not tags:
+        raise NotFound(f"{reference.familiar_repository} has no tags")
+    for tag in tags:
+        if not tag_ok(tag):
+            raise InvalidInput(f"{registry.domain} names a tag that cannot be one: {tag[:130]!a}")
+    return tags
 
 
-def _of_platform(registry: Registry, path: str, fetched: Fetched, platform: str) -> Fetched:
-    """The manifest for a platform, through as many indexes as there are."""
-    for _ in range(MAX_DEPTH):
-        if not _is_index(fetched):
-            return fetched
-        entry = choose(
-            parse_index(fetched.data, f"index {fetched.digest}"), parse_platform(platform), "the manifest list"
-        )
-        fetched = registry.manifest(path, entry.digest)
-    raise InvalidInput(f"index {fetched.digest} is nested too deeply")
+@dataclass(frozen=True, slots=True)
+class _Pull:
+    """One name on its way."""
+
+    context: Context
+    registry: Registry
+    wanted: Reference
+    platform: str
+    report: Report | None
+    say: Callable[[str], None]
+
+    def run(self) -> Pulled:
+        from engine.archive.ingest import ComingImage, ingest
+
+        wanted = self.wanted
+        shown = wanted.familiar()
+        self.say(f"{wanted.digest or wanted.tag}: Pulling from {wanted.path}")
+        resolver = Resolver(partial(self.registry.manifest, wanted.path), self.config, parse_platform(self.platform))
+        found = resolver.find(wanted.digest or wanted.tag, shown)
+        image = found.manifest.config.digest
+        note = Reference(wanted.domain, wanted.path, digest=found.top.digest)
+        names = (note,) if wanted.digest else (wanted, note)
+        fresh = not _is_here(self.context, found.manifest, names)
+        config = self.config(found.manifest) if fresh else self.context.store.blobs.read(image)
+        self.check_platform(found, platform_of(config), shown)
+        if fresh:
+            layers = tuple(self.layer(layer) for layer in found.manifest.layers)
+            ingest(self.context.store, [ComingImage(config, layers, names, found.data)], report=self.report)
+        self.say(f"Digest: {found.top.digest}")
+        return Pulled(shown, found.top.digest, image, fresh)
+
+    def config(self, manifest: Manifest) -> bytes:
+        """A config out of the registry. InvalidInput when it is too large, or not the one that the manifest names."""
+        check_config_size(manifest)
+        stream = self.registry.blob(self.wanted.path, manifest.config.digest, manifest.config.size)
+        try:
+            data = b"".join(iter(stream.read, b""))
+        finally:
+            stream.close()
+        return checked_config(data, manifest)
+
+    def layer(self, layer: Descriptor) -> ComingLayer:
+        from engine.archive.ingest import ComingLayer
+
+        def retrying(delay: float) -> None:
+            if self.report is not None:
+                seconds = max(1, round(delay))
+                action = f"Retrying in {seconds} second{'s' if seconds != 1 else ''}"
+                self.report(Progress(layer.digest[7:19], action))
+
+        open = partial(self.registry.blob, self.wanted.path, layer.digest, layer.size, retrying=retrying)
+        return ComingLayer(layer.digest, layer.size, layer.media_type, open=open)
+
+    def check_platform(self, found: Found, own: tuple[str, str, str], shown: str) -> None:
+        """NotFound when a platform was asked for and the only image is of another; a warning when none was."""
+        if found.sure or fits(own, parse_platform(self.platform)):
+            return
+        text = f"image with reference {shown} was found but its platform ({platform_text(own)}) does not match"
+        if self.platform:
+            raise NotFound(f"{text} the specified platform ({platform_text(parse_platform(self.platform))})")
+        self.say(f"WARNING: {text} this machine's ({platform_text(host_platform())})")
 
 
-def _is_index(fetched: Fetched) -> bool:
-    """Whether a document is an index. InvalidInput when it says of itself one thing and the registry another."""
-    document = load_object(fetched.data, f"manifest {fetched.digest}")
-    if document.get("schemaVersion") == 1:
-        raise InvalidInput(
-            f"manifest {fetched.digest} is of docker's schema 1, which is no longer in use: push the image anew"
-        )
-    own = document.get("mediaType", fetched.media_type)
-    if fetched.media_type in (*INDEXES, *MANIFESTS) and own != fetched.media_type:
-        raise InvalidInput(f"manifest {fetched.digest} is ambiguous: {own!r} came as {fetched.media_type!r}")
-    index = own in INDEXES or (own not in MANIFESTS and "manifests" in document)
-    if index != ("manifests" in document):
-        raise InvalidInput(f"manifest {fetched.digest} is ambiguous: it is not what its media type {own!r} says")
-    return index
-
-
-def _is_here(context: Context, manifest: Manifest, digest: str, names: tuple[Reference, ...]) -> bool:
+def _is_here(context: Context, manifest: Manifest, names: tuple[Reference, ...]) -> bool:
     """Whether the store has all of the image under these names already."""
     from engine.store.images import key_of
 
@@ -139,28 +161,3 @@ def _is_here(context: Context, manifest: Manifest, digest: str, names: tuple[Ref
     return all(store.blobs.exists(layer.digest) for layer in store.images.manifest(record).layers) and all(
         store.layers.exists(layer) for layer in record.layers
     )
-
-
-def _config(registry: Registry, path: str, manifest: Manifest) -> bytes:
-    if manifest.config.size > MAX_DOCUMENT:
-        raise InvalidInput(f"config {manifest.config.digest} is too large: {manifest.config.size} bytes")
-    stream = registry.blob(path, manifest.config.digest, manifest.config.size)
-    try:
-        data = b"".join(iter(stream.read, b""))
-    finally:
-        stream.close()
-    if digest_of(data) != manifest.config.digest:
-        raise InvalidInput(f"config {manifest.config.digest} is damaged: it has the digest {digest_of(data)}")
-    return data
-
-
-def _check_platform(data: bytes, platform: str, shown: str) -> None:
-    from engine.oci.configs import parse_config
-
-    config = parse_config(data)
-    own = (config.os, config.architecture, config.variant)
-    if not fits(own, parse_platform(platform)):
-        raise NotFound(
-            f"image with reference {shown} was found but does not match the specified platform: wanted "
-            f"{platform_text(parse_platform(platform))}, actual: {platform_text(own)}"
-        )

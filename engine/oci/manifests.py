@@ -28,6 +28,8 @@ MEDIA_TYPES = {"": LAYER, "gzip": LAYER_GZIP, "zstd": LAYER_ZSTD}  # by compress
 
 MANIFESTS = (MANIFEST, DOCKER_MANIFEST)
 INDEXES = (INDEX, DOCKER_INDEX)
+# The last three: docker registries of old gave configs these (distribution#1622, moby#22378).
+IMAGE_CONFIGS = (CONFIG, DOCKER_CONFIG, "application/octet-stream", "application/json", "")
 MAX_LAYERS = 500  # what the kernel's overlayfs stacks (OVL_MAX_STACK)
 
 
@@ -90,7 +92,7 @@ def choose(descriptors: Sequence[Descriptor], wanted: tuple[str, str, str], what
 
 def check_image_config(manifest: Manifest, what: str) -> None:
     """InvalidInput when a manifest is of something else than an image: a chart, a signature, an attestation."""
-    if manifest.config.media_type not in (CONFIG, DOCKER_CONFIG, ""):
+    if manifest.config.media_type not in IMAGE_CONFIGS:
         raise InvalidInput(f"{what} is no image: its config is of type {manifest.config.media_type!r}")
     for layer in manifest.layers:
         if "in-toto" in layer.media_type:
