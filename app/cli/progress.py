@@ -171,11 +171,12 @@ def line(progress: Progress, columns: int) -> str:
         return ellipsis(head, room)
     current = max(0, min(progress.current, progress.total))
     sizes = f" {size(current)}/{size(progress.total)}"
-    width = min(BAR, room - len(head) - len(sizes) - 3)
+    steady = f" {size(current):>6}/{size(progress.total)}"  # the bar must not jump with each digit
+    width = min(BAR, room - len(head) - len(steady) - 3)
     if width >= LEAST_BAR:
         filled = width * current // progress.total
         bar = "=" * width if filled == width else "=" * filled + ">"
-        return f"{head} [{bar:<{width}}]{sizes}"
+        return f"{head} [{bar:<{width}}]{steady}"
     if len(head) + len(sizes) <= room:
         return head + sizes
     return ellipsis(f"{visible(progress.id)}: {100 * current // progress.total:3d}%", room)
