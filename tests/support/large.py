@@ -30,6 +30,8 @@ PACKAGES = (
     "golang-1.19-src libboost1.74-dev gnome-icon-theme vim-runtime git gcc-12 cpp-12 emacs-common libicu72 locales "
     "perl-modules-5.36 libpython3.11-stdlib linux-libc-dev tzdata"
 ).split()
+# Engines mount their own files over these: they must exist, or making mount points changes the image's directories.
+MOUNT_POINTS = '--customize-hook=touch "$1/etc/hosts" "$1/etc/hostname" "$1/etc/resolv.conf"'
 LONG = "n" * 255
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")  # cap_net_raw, permitted and effective
 
@@ -37,6 +39,7 @@ CHANGES: list[Member] = [
     Dir("usr"),
     Dir("usr/share"),
     Whiteout("usr/share/zoneinfo"),
+    Dir("etc"),
     Whiteout("etc/os-release"),
     Dir("usr/share/vim"),
     Dir("usr/share/icons"),
@@ -47,7 +50,7 @@ CHANGES: list[Member] = [
     File("odd/not utf-8 \udcff", b"bytes"),
     File("odd/new\nline", b"x", 0o4755),
     File("odd/ping", b"\x7fELF", 0o755, xattrs={"security.capability": CAPABILITY}),
-    HardLink("odd/ping too", "odd/ping"),
+    HardLink("odd/ping too", "odd/ping", mode=0o755),
     Symlink("odd/link", "../../outside"),
     Fifo("odd/pipe"),
     CharDevice("odd/null", 1, 3),
@@ -57,6 +60,8 @@ AGAIN: list[Member] = [
     Dir("odd"),
     Whiteout(f"odd/{LONG}"),
     File("odd/ping", b"changed", 0o755),
+    Dir("usr"),
+    Dir("usr/share"),
     Dir("usr/share/zoneinfo"),
 ]
 
@@ -68,7 +73,9 @@ def large_archive(directory: Path) -> Path:
     """
     layers = [directory / "layer-00.tar"]
     subprocess.run(
-        ["mmdebstrap", "--variant=minbase", "--quiet", "bookworm", str(layers[0])], check=True, capture_output=True
+        ["mmdebstrap", "--variant=minbase", "--quiet", MOUNT_POINTS, "bookworm", str(layers[0])],
+        check=True,
+        capture_output=True,
     )
     subprocess.run(["apt-get", "download", "-q", *PACKAGES], cwd=directory, check=True, capture_output=True)
     for package in sorted(directory.glob("*.deb")):
@@ -79,7 +86,20 @@ def large_archive(directory: Path) -> Path:
     for members in (CHANGES, AGAIN):
         layers.append(directory / f"layer-{len(layers):02}.tar")
         layers[-1].write_bytes(layer_tar(members))
+    layers.append(directory / f"layer-{len(layers):02}.tar")
+    _sparse(directory, layers[-1])
     return _archive(directory / "large.tar", layers)
+
+
+def _sparse(directory: Path, layer: Path) -> None:
+    """A layer with a file that is mostly holes, as GNU tar writes it."""
+    holes = directory / "holes"
+    (holes / "holes").mkdir(parents=True)
+    with open(holes / "holes/sparse", "wb") as file:
+        file.seek(3_000_000)
+        file.write(b"in the middle")
+        file.truncate(9_000_000)
+    subprocess.run(["tar", "--sparse", "--format=posix", "-C", holes, "-cf", layer, "holes"], check=True)
 
 
 def _archive(path: Path, layers: list[Path]) -> Path:
