@@ -16,7 +16,7 @@ from engine.oci.platforms import fits, platform_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from engine.registry.client import Fetched
 
@@ -64,37 +64,37 @@ class Resolver:
         if not is_index(top):
             return Found(top, top.data, _image(top, shown), False)
         offered: set[str] = set()
-        found = self._search(top, offered, 1)
+        found = self._search(top, offered)
         if found is None:
             has = sorted(offered - {"", "unknown/unknown"})
             raise NotFound(
                 f"no matching manifest for {platform_text(self.platform)} in the manifest list entries; "
                 f"{shown} has {', '.join(has) or 'none'}"
             )
-        chosen, sure = found
-        return Found(top, chosen.data, _image(chosen, shown), sure)
+        return Found(top, found.data, _image(found, shown), True)
 
-    def _search(self, index: Fetched, offered: set[str], depth: int) -> tuple[Fetched, bool] | None:
-        """The manifest of an index that fits best, and whether the index said so; nested indexes are looked into."""
-        if depth > MAX_DEPTH:
-            raise InvalidInput(f"index {index.digest} is nested too deeply")
-        entries = [
-            entry
-            for entry in parse_index(index.data, f"index {index.digest}")
-            if ATTESTATION not in entry.annotations and entry.media_type in ("", *MANIFESTS, *INDEXES)
-        ]
-        offered.update(platform_text(entry.platform) for entry in entries)
-        for entry in sorted(entries, key=lambda entry: -fits(entry.platform, self.platform)):  # a stable order
+    def _search(self, top: Fetched, offered: set[str]) -> Fetched | None:
+        """The manifest that fits best of all that a list leads to."""
+        leaves = list(self._leaves(top, 1))
+        offered.update(platform_text(entry.platform) for entry, _ in leaves)
+        leaves.sort(key=lambda leaf: -fits(leaf[0].platform, self.platform))  # the first of equals stays the first
+        for entry, index in leaves:
             if not fits(entry.platform, self.platform):
                 break
-            inner = self._entry(entry, index)
-            if is_index(inner):
-                found = self._search(inner, offered, depth + 1)
-                if found is not None:
-                    return found
-            elif entry.platform != ("", "", "") or self._is_for_us(inner, offered):
-                return inner, True
+            found = self._entry(entry, index)
+            if entry.platform != ("", "", "") or self._is_for_us(found, offered):
+                return found
         return None
+
+    def _leaves(self, index: Fetched, depth: int) -> Iterator[tuple[Descriptor, Fetched]]:
+        """The entries of an index and of those in it that may be for us, each with the index it stands in."""
+        if depth > MAX_DEPTH:
+            raise InvalidInput(f"index {index.digest} is nested too deeply")
+        for entry in parse_index(index.data, f"index {index.digest}"):
+            if entry.media_type in INDEXES and fits(entry.platform, self.platform):
+                yield from self._leaves(self._entry(entry, index), depth + 1)
+            elif entry.media_type in (*MANIFESTS, *INDEXES) and ATTESTATION not in entry.annotations:
+                yield entry, index
 
     def _entry(self, entry: Descriptor, index: Fetched) -> Fetched:
         """What an entry of an index names. InvalidInput when it is not what the index says."""
@@ -104,7 +104,7 @@ class Resolver:
         found = self.fetch(entry.digest)
         if len(found.data) != entry.size:
             raise InvalidInput(f"manifest {entry.digest} has {len(found.data)} bytes, its index says {entry.size}")
-        if entry.media_type and (entry.media_type in INDEXES) != is_index(found):
+        if (entry.media_type in INDEXES) != is_index(found):
             raise InvalidInput(
                 f"manifest {entry.digest} is ambiguous: it is not the {entry.media_type!r} that its index says"
             )

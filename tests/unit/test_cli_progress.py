@@ -130,7 +130,7 @@ def test_a_line_is_dockers() -> None:
     assert bar(12_345_678, 45_000_000, 40) == f"{ID}: Downloading 12.3MB/45MB"
     assert bar(12_345_678, 45_000_000, 20) == f"{ID}:  27%"
     assert line(Progress(ID, "Pull complete", 5, 5), 80) == f"{ID}: Pull complete"
-    assert line(Progress(ID, "Waiting"), 20) == f"{ID}: Wai…"
+    assert line(Progress(ID, "Waiting"), 20) == f"{ID}: Wait…"
     assert line(Progress(ID, "Mounted from \x1b[2J\u202e"), 80) == f"{ID}: Mounted from \\x1b[2J\\u202e"
 
 
