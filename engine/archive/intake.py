@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from dataclasses import dataclass, replace
 
 from engine.archive.compression import plain
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 CHUNK = 1 << 20
-STEP = 4 << 20  # bytes between two words about progress
+STEP = 0.1  # seconds between two words about progress
 NO_MEDIA_TYPE = ("xz", "bzip2")  # OCI knows no layers of these: what they hold is kept plain
 
 
@@ -183,7 +184,7 @@ class _Raw:
         self._blob = blob
         self._talk = talk
         self._prefix = order.prefix
-        self._said = 0
+        self._said = 0.0
         self._waiting: list[bytes] | None = []  # until it is known whether it is compressed
         self._hashing = self._keeping = False
         self._sha = hasher()
@@ -210,8 +211,9 @@ class _Raw:
                 self._sha.update(data)
             if fresh:
                 self._keep(data)
-        if self.count - self._said >= STEP:
-            self._said = self.count
+        now = time.monotonic()
+        if now - self._said >= STEP:
+            self._said = now
             self._talk.progress(self.count)
         return data
 

@@ -50,7 +50,7 @@ class BlobStream:
                 if self._answer is None:
                     self._open()
                 assert self._answer is not None
-                data = self._answer.read(wanted)
+                data = self._answer.read1(wanted)  # what is there: a slow network's bytes must not be kept waiting
                 if data:
                     self._at += len(data)
                     self._failures = 0
