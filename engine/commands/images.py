@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from engine.commands.filters import boolean, check, has_labels, passes
 from engine.commands.lookup import image as find
-from engine.commands.lookup import shown_names, tags_of
+from engine.commands.lookup import is_tagged, shown_names, tags_of
 from engine.commands.summaries import ImageSummary
 
 TYPE_CHECKING = False
@@ -91,7 +91,7 @@ def _filtered(
     return [
         record
         for record in records
-        if all((not record.names and record.id not in parents) == wanted for wanted in dangling)
+        if all((not is_tagged(record) and record.id not in parents) == wanted for wanted in dangling)
         and has_labels(filters.get("label"), record.config.labels)
         and all(_moment(record) < moment for moment in before)
         and all(_moment(record) > moment for moment in since)

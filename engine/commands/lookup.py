@@ -50,6 +50,11 @@ def tags_of(record: ImageRecord) -> tuple[str, ...]:
     return tuple(name for name in names if "@" not in name) or names
 
 
+def is_tagged(record: ImageRecord) -> bool:
+    """Whether it has a tag; one with a noted digest only is dangling, as for docker: another took its tag."""
+    return any("@" not in name for name in record.names)
+
+
 def users_of_layer(context: Context, layer_id: str) -> tuple[str, ...]:
     """Names (or short ids) of the images that stand on a layer, sorted."""
     found: set[str] = set()

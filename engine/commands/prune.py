@@ -80,6 +80,7 @@ def _containers(context: Context, filters: dict[str, Sequence[str]]) -> list[str
 
 def _images(context: Context, all: bool, filters: dict[str, Sequence[str]]) -> list[str]:
     from engine.commands.filters import check
+    from engine.commands.lookup import is_tagged
     from engine.commands.rmi import remove_image
 
     check(filters, ("until", "label", "label!", "dangling"))
@@ -95,7 +96,7 @@ def _images(context: Context, all: bool, filters: dict[str, Sequence[str]]) -> l
         records = context.store.images.all()
         parents = {record.parent for record in records}
         for record in records:
-            if record.id in used or record.id in parents or (record.names and not all):
+            if record.id in used or record.id in parents or (is_tagged(record) and not all):
                 continue
             if not _meant(filters, record.config.created, record.config.labels):
                 continue
