@@ -44,7 +44,11 @@ class Worker:
         argv = [sys.executable, "-S", "-c", START, str(theirs.fileno()), store.root, house, *sys.path]
         with theirs:
             self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(), lock)
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), lock),
+                process_group=0,  # a terminal's ctrl-c is for us, who end it; it has nothing to say about that
             )
         self._line = ours
 
