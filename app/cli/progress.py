@@ -115,11 +115,13 @@ class Bars:
             return
         columns, lines = self._size()
         new = picture(rows, columns, 1 << 30 if all else lines - 1)
-        text = [self._back(columns)]
-        same = self._drawn if columns == self._columns else []
+        text, same = [self._back(columns)], self._drawn
+        if columns != self._columns and same:  # first of all forget lines that the terminal has broken or joined
+            text.append(CLEAR_BELOW)
+            same = []
         for number, line in enumerate(new):
             text.append("\n" if number < len(same) and same[number] == line else f"{line}{CLEAR_LINE}\n")
-        if len(self._drawn) > len(new) or columns != self._columns:
+        if len(self._drawn) > len(new):
             text.append(CLEAR_BELOW)
         self._drawn, self._columns = new, columns
         self._write("".join(text))
