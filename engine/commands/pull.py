@@ -82,7 +82,7 @@ def _tags(registry: Registry, reference: Reference) -> list[str]:
     for tag in tags:
         if not tag_ok(tag):
             raise InvalidInput(f"{registry.domain} names a tag that cannot be one: {tag[:130]!a}")
-    return tags
+    return sorted(tags)
 
 
 @dataclass(frozen=True, slots=True)
