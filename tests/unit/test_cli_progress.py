@@ -300,16 +300,23 @@ def test_many_threads_and_few_pictures(terminal: Terminal) -> None:
 
 
 def test_a_stopped_terminal_holds_nobody_up(terminal: Terminal) -> None:
+    def work() -> None:
+        for step in range(1001):
+            bars.report(Progress(ID, "Downloading", step, 1000))
+
     with Bars() as bars:
         bars.report(Progress(ID, "Waiting"))
         until(lambda: ID in terminal.written)
         termios.tcflow(terminal.file.fileno(), termios.TCOOFF)  # ctrl-s
-        bars.report(Progress(ID, "Downloading", 0, 1000))
-        until(bars._pen.locked)
-        for step in range(1001):
-            bars.report(Progress(ID, "Downloading", step, 1000))
-        assert bars._pen.locked()
-        termios.tcflow(terminal.file.fileno(), termios.TCOON)
+        try:
+            bars.report(Progress(ID, "Downloading", 0, 1000))
+            until(bars._pen.locked)
+            worker = threading.Thread(target=work)
+            worker.start()
+            worker.join(20)
+            assert not worker.is_alive() and bars._pen.locked()
+        finally:
+            termios.tcflow(terminal.file.fileno(), termios.TCOON)
     assert terminal.close()[0].endswith("]    1kB/1kB")
 
 
