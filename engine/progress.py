@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     Report = Callable[["Progress"], None]  # called from any thread; it must be quick and must not raise
 
 
+DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Loaded")
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """One layer's (or the whole's) state.
@@ -29,3 +32,8 @@ class Progress:
     action: str
     current: int = 0
     total: int = 0
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will be said of this layer."""
+        return self.action in DONE or self.action.startswith("Mounted from ")

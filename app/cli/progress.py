@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 INTERVAL = 0.05  # seconds between two drawings
 BAR = 50  # columns of a bar, less on a narrow terminal
 LEAST_BAR = 5
-DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Loaded")
 ASLEEP = ("Pulling fs layer", "Waiting", "Preparing")  # of no interest while there are too many lines
 CLEAR_LINE, CLEAR_BELOW = "\x1b[K", "\x1b[J"
 
@@ -80,7 +79,7 @@ class Bars:
         if self._terminal:
             with self._pen:
                 with self._lock:
-                    ended = all(row.action in DONE for row in self._states.values())
+                    ended = all(row.ended for row in self._states.values())
                 if ended:
                     self._finish()
                 before, self._drawn = self._back(self._size()[0]), []
@@ -154,10 +153,10 @@ def picture(rows: Sequence[Progress], columns: int, lines: int) -> list[str]:
     that sums up the others."""
     if len(rows) <= lines:
         return [line(row, columns) for row in rows]
-    moving = [row for row in rows if row.action not in DONE and row.action not in ASLEEP]
+    moving = [row for row in rows if not row.ended and row.action not in ASLEEP]
     waiting = [row for row in rows if row.action in ASLEEP]
     shown = {id(row) for row in (*moving, *waiting)[: lines - 1]}
-    done = sum(row.action in DONE for row in rows)
+    done = sum(row.ended for row in rows)
     total = f"{len(rows)} layers: {done} done, {len(moving)} at work, {len(waiting)} waiting"
     if len(total) >= columns:
         total = f"{done}/{len(rows)} layers"
@@ -169,7 +168,7 @@ def line(progress: Progress, columns: int) -> str:
     fit goes: the bar, then the word with a percentage in its place."""
     head = f"{visible(progress.id)}: {visible(progress.action)}"
     room = max(1, columns - 1)
-    if progress.action in DONE or progress.total <= 0:
+    if progress.ended or progress.total <= 0:
         return ellipsis(head, room)
     current = max(0, min(progress.current, progress.total))
     sizes = f" {size(current)}/{size(progress.total)}"

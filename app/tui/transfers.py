@@ -12,7 +12,6 @@ from app.tui.paint import size
 from app.tui.safe_text import safe
 from engine.progress import Progress
 
-DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Loaded")
 BAR = 24  # columns
 LABEL = 24  # columns of "0123456789ab Downloading"
 
@@ -54,9 +53,9 @@ def picture(transfer: Transfer, width: int, height: int, ascii_only: bool = Fals
     said, rows = transfer.state()
     lines = [Content.styled(safe(transfer.ended or said or "…", width), "$text-muted")]
     room = max(1, height - 2)
-    done = sum(row.action in DONE for row in rows)
+    done = sum(row.ended for row in rows)
     if len(rows) > room:
-        rows = [row for row in rows if row.action not in DONE][:room] or rows[-room:]
+        rows = [row for row in rows if not row.ended][:room] or rows[-room:]
     lines += [_line(row, width, ascii_only) for row in rows]
     lines.append(Content.styled(f"{done} of {len(transfer.state()[1])} layers, {transfer.percent()} %", "bold"))
     return Content("\n").join(lines)
@@ -65,8 +64,8 @@ def picture(transfer: Transfer, width: int, height: int, ascii_only: bool = Fals
 def _line(row: Progress, width: int, ascii_only: bool) -> Content:
     full, empty = ("#", ".") if ascii_only else ("━", "─")
     label = f"{safe(row.id, 12):<12} {safe(row.action, 40)}"
-    if row.action in DONE or row.total <= 0:
-        return Content.styled(label[:width], "$text-success" if row.action in DONE else "")
+    if row.ended or row.total <= 0:
+        return Content.styled(label[:width], "$text-success" if row.ended else "")
     sizes = f" {size(row.current)} of {size(row.total)}"
     room = max(0, min(BAR, width - LABEL - len(sizes) - 3))
     filled = min(room, room * row.current // row.total)

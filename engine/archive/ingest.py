@@ -144,7 +144,7 @@ def _try(
         taking.withdraw()
         raise
     finally:
-        taking.close()
+        taking.downloads.close()
 
 
 def _plan(image: ComingImage, where: str) -> list[Task]:

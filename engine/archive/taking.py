@@ -11,12 +11,13 @@ import os
 import threading
 
 from engine.archive.assemble import LayerSource
+from engine.archive.downloads import Downloads
 from engine.archive.intake import Order, Pipe, Slice, take_in
 from engine.archive.roots import Roots
 from engine.errors import InvalidInput
 from engine.oci.manifests import LAYER, MEDIA_TYPES, Descriptor
 from engine.progress import Progress
-from engine.store.incoming import Incoming, remove
+from engine.store.incoming import remove
 from engine.store.root import HOLD
 
 TYPE_CHECKING = False
@@ -42,13 +43,12 @@ class Taking:
         self._ready: dict[tuple[str, str], LayerSource] = {}
         self._changed = threading.Condition()
         self.roots = Roots(store, self._changed, lambda: self._error is not None)
+        self.downloads = Downloads(store, self._changed, lambda: self._error is not None)
         self._error: BaseException | None = None
         self._finished: list[tuple[Task, LayerSource]] = []
         self._published: list[LayerSource] = []
         self._layers: list[str] = []
         self._workers: list[Worker] = []
-        self._incoming: list[Incoming] = []
-        self._digests: list[str] = []
         self._kept: set[tuple[str, str]] = set()  # keys of tasks with nothing to do
         self._ahead: list[Task] = []
         self._left = 0
@@ -74,23 +74,11 @@ class Taking:
         for task, source in self._finished:
             self._settled(task, source)
 
-    def close(self) -> None:
-        """Let go of downloads: of those that are blobs now for good, while broken ones stay for the next try."""
-        for incoming in self._incoming:
-            if self.store.blobs.exists(incoming.digest):
-                incoming.done()
-            incoming.close()
-        self._incoming.clear()
-
     def withdraw(self) -> None:
         """Take back what was published, and what was downloaded, for an image that will not come."""
         from engine.store.gc import collect
 
-        for incoming in self._incoming:
-            incoming.done()
-        self.close()
-        for digest in self._digests:
-            remove(self.store, digest)
+        self.downloads.withdraw()
         for name in os.listdir(self.staging.path):
             if name.startswith(HOLD):
                 os.unlink(self.staging.join(name))
@@ -158,6 +146,7 @@ class Taking:
             if any(source.archive or source.directory for _, source in finished):
                 self.store.sync()
             for task, source in finished:
+                self.staging.hold(source.blob.digest[7:])
                 if source.archive:
                     self.store.blobs.adopt(source.archive, source.blob.digest)
                     self._published.append(source)
@@ -174,6 +163,7 @@ class Taking:
                         del waiting[layer]
                         adopted = True
             files.sync_directory(self.store.path("layers"))
+            self.downloads.release()
             for task, source in finished:
                 with self._changed:
                     # Where `add_image` looks from now on: in the store.
@@ -219,7 +209,7 @@ class Taking:
             taken = self._from_file(self._order(task, directory, blob=False), worker, task, path, 0, size, -1)
             return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), "", directory)
         if coming.open is not None:
-            return self._from_stream(task, worker, directory)
+            return self._from_registry(task, worker, directory)
         # A plain archive's digest is its diff id: when the store has that already it is only looked through.
         keep = not coming.staged and not store.blobs.exists(task.diff_id)
         archive = coming.path if coming.staged else self.staging.join("archive-" + os.urandom(8).hex()) if keep else ""
@@ -263,12 +253,25 @@ class Taking:
         finally:
             os.close(fd)
 
+    def _from_registry(self, task: Task, worker: Worker | None, directory: str) -> LayerSource:
+        """Download an archive, once: an image may have the same one in several layers."""
+        digest = task.coming.digest
+        path = self.downloads.claim(digest)
+        if path is None:
+            source = self._from_stream(task, worker, directory)
+            self.downloads.arrived(digest, source.archive or self.store.blobs.path(digest))
+            return source
+        order, size = self._order(task, directory, blob=False), task.coming.size
+        try:
+            taken = self._from_file(order, worker, task, path, 0, size, -1)
+        except FileNotFoundError:  # it has its final name by now
+            taken = self._from_file(order, worker, task, self.store.blobs.path(digest), 0, size, -1)
+        return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), "", directory)
+
     def _from_stream(self, task: Task, worker: Worker | None, directory: str) -> LayerSource:
         """Download into `incoming/`, going on with what is there, and unpack meanwhile."""
         self._say(task, "Waiting")
-        incoming = Incoming(self.store, task.coming.digest) if task.coming.digest else None
-        if incoming is not None:
-            self._digests.append(incoming.digest)
+        incoming = self.downloads.place(task.coming.digest)
         if incoming is not None and self.store.blobs.exists(task.coming.digest):  # somebody else was at it
             incoming.done()
             incoming.close()
@@ -297,8 +300,7 @@ class Taking:
                 os.close(blob)
             raise
         if incoming is not None:
-            with self._changed:
-                self._incoming.append(incoming)
+            self.downloads.hold(incoming)
         else:
             os.close(blob)
         return LayerSource(task.diff_id, self._descriptor(task, *_parts(taken)), archive, directory)

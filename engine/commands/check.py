@@ -24,8 +24,9 @@ class CheckReport:
 def check(context: Context, *, repair: bool = False, deep: bool = False) -> CheckReport:
     """Check the store; with repair, mend it first and report what is wrong still.
 
-    Mending builds a layer's lost index anew from its files, forgets images that miss something (their names are said:
-    load or pull them again), and removes leftovers. What a container stands on is never removed.
+    Mending builds a layer's lost index anew from its files, forgets images that miss something or have a damaged layer
+    (their names are said: load or pull them again), and removes leftovers. What a container stands on is never removed:
+    damage there stays a problem until the container goes.
     """
     from engine.store.check import check_store
 
@@ -44,17 +45,17 @@ def _mend(store: Store, found: list[Finding]) -> list[str]:
     from engine.store.incoming import remove_broken
 
     done = []
-    for one in found:
-        if one.kind == "layer" and "index" in one.text and _new_index(store, one.what):
-            done.append(f"layer {one.what}: its index was made anew from its files")
+    damaged = set()
+    for layer in sorted({one.what for one in found if one.kind == "layer"}):
+        # Only an index that cannot be read: one that says other than the files is what proves the damage.
+        if _unreadable(store, layer) and _new_index(store, layer):
+            done.append(f"layer {layer}: its index was made anew from its files")
+        else:
+            damaged.add(layer)
+    damaged -= {layer for config in store.containers.all() for layer in config.layers}
     bad = {one.what for one in found if one.kind == "image"}
-    lost = {one.what for one in found if one.kind == "layer"}
     _, images = store.images.read()
-    for image_id in images:
-        if image_id not in bad:
-            record = store.images.get(image_id)
-            if lost & set(record.layers) and any(_broken(store, layer) for layer in record.layers):
-                bad.add(image_id)
+    bad |= {image_id for image_id in set(images) - bad if damaged & set(store.images.get(image_id).layers)}
     for image_id in sorted(bad):
         with store.images.change() as change:
             names = sorted(name for name, owner in change.names.items() if owner == image_id)
@@ -69,7 +70,8 @@ def _mend(store: Store, found: list[Finding]) -> list[str]:
     return done
 
 
-def _broken(store: Store, layer: str) -> bool:
+def _unreadable(store: Store, layer: str) -> bool:
+    """Whether a layer's json or index cannot be read."""
     from engine.errors import BrokenStore, NotFound
 
     try:

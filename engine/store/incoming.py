@@ -1,13 +1,15 @@
 """Archives on their way from a registry, `incoming/<hex>`: what a broken download brought stays for the next try.
 
-Whoever downloads holds the file's flock; a second one waits and then finds the whole blob. A file without a lock is a
-broken download's: the next pull goes on with it, prune removes it.
+Whoever downloads holds the file's flock until the blob has its final name; a second one waits as long as the file
+grows, and then finds the whole blob. A file without a lock is a broken download's: the next pull goes on with it, prune
+removes it. Nobody waits for ever: two pulls could wait for each other, and a stopped one would stop all.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 
 from engine.oci.digests import hex_of
 
@@ -18,13 +20,21 @@ if TYPE_CHECKING:
     from engine.store.root import Store
 
 
+PATIENCE = 10.0  # seconds that somebody else's download may bring nothing before it is done without
+LOOK = 0.05  # seconds between two looks at it
+
+
+class Busy(Exception):
+    """Somebody else holds the download, and nothing comes."""
+
+
 class Incoming:
     """An archive that is not whole yet, locked. fd: its descriptor; size: bytes that are there already."""
 
     __slots__ = ("_done", "digest", "fd", "path", "size")
 
     def __init__(self, store: Store, digest: str) -> None:
-        """Wait for the lock. OSError when the file cannot be made."""
+        """Wait for the lock. Busy when whoever has it gets nowhere; OSError when the file cannot be made."""
         directory = store.path("incoming")
         os.makedirs(directory, 0o700, exist_ok=True)
         self.digest = digest
@@ -33,7 +43,7 @@ class Incoming:
         while True:
             self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
-                fcntl.flock(self.fd, fcntl.LOCK_EX)
+                _wait(self.fd)
                 if _same(self.fd, self.path):
                     break
             except BaseException:
@@ -67,6 +77,22 @@ class Incoming:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _wait(fd: int) -> None:
+    """Wait for the lock on an open download, as long as it grows. Busy."""
+    size, until = -1, 0.0
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            now = os.fstat(fd)
+        if now.st_size != size:
+            size, until = now.st_size, time.monotonic() + PATIENCE
+        elif time.monotonic() > until:
+            raise Busy
+        time.sleep(LOOK)
 
 
 def broken(store: Store) -> list[tuple[str, int]]:

@@ -22,9 +22,10 @@ from engine.errors import InvalidInput
 from engine.layers.entry import Entry
 from engine.oci.digests import digest_of
 from engine.progress import Progress
-from engine.store.incoming import broken
+from engine.store.incoming import Incoming, broken
 from engine.store.root import Store
 from tests.support.archives import Dir, File, ImageSpec, Opaque, Whiteout, docker_archive, layer_tar, oci_archive
+from tests.support.command import Strata
 from tests.support.needs import needs_root
 
 needs_root()
@@ -285,3 +286,56 @@ def test_an_archive_older_than_manifest_json(store: Store) -> None:
     assert image.config.diff_ids == tuple(digest_of(layer_tar(layer)) for layer in LAYERS)
     assert [row.created_by for row in image.config.history] == [f"/bin/sh -c step {number}" for number in range(4)]
     assert image.config.cmd == ["sh"]
+
+
+@pytest.mark.timeout(40)
+@pytest.mark.parametrize("many", [False, True], ids=["one process", "workers"])
+def test_a_layer_that_an_image_has_several_times_is_fetched_once(
+    store: Store, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if many:
+        monkeypatch.setattr(module, "SMALL", -1)
+    spec = ImageSpec([LAYERS[0], LAYERS[1], [], LAYERS[3], [], LAYERS[1], []])
+    opened: list[tuple[int, int]] = []
+    image = coming([gzip.compress(layer_tar(layer), 1, mtime=0) for layer in spec.layers], opened)
+    ingest(store, [ComingImage(spec.document(), image.layers)])
+    assert len(store.images.get(spec.id).layers) == 7
+    assert sorted(number for number, _ in opened) in ([0, 1, 2, 3], [0, 1, 3, 4]), "each archive once"
+    assert broken(store) == [] and os.listdir(store.path("tmp")) == []
+
+
+@pytest.mark.timeout(40)
+@pytest.mark.parametrize("many", [False, True], ids=["one process", "workers"])
+def test_somebody_who_holds_a_download_and_does_nothing_holds_up_nobody(
+    store: Store, many: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if many:
+        monkeypatch.setattr(module, "SMALL", -1)
+    monkeypatch.setattr("engine.store.incoming.PATIENCE", 0.3)
+    with Incoming(store, digest_of(ARCHIVES[1])) as stuck:
+        os.write(stuck.fd, b"x")
+        ingest(store, [coming(ARCHIVES)])
+        assert facts(store)
+        assert os.path.getsize(stuck.path) == 1
+
+
+def test_the_command_loads_a_directory_and_another_platforms_image(tmp_path: Path) -> None:
+    layout = tmp_path / "layout"
+    other = ImageSpec([[File("arm")]], ["demo:arm"], extra={"architecture": "arm64"})
+    for number, spec in enumerate((SPEC, other)):
+        with tarfile.open(fileobj=io.BytesIO(oci_archive(spec, ref_name="both:1"))) as tar:
+            tar.extractall(layout / str(number), filter="data")
+    entries = []
+    for number, architecture in enumerate(("amd64", "arm64")):
+        (entry,) = json.loads((layout / str(number) / "index.json").read_bytes())["manifests"]
+        entries.append({**entry, "platform": {"os": "linux", "architecture": architecture}})
+        entries[-1].pop("annotations")
+        for blob in (layout / str(number) / "blobs/sha256").iterdir():
+            (layout / "blobs/sha256").mkdir(parents=True, exist_ok=True)
+            blob.rename(layout / "blobs/sha256" / blob.name)
+    (layout / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": entries}))
+    with Strata() as strata:
+        assert strata("load", "-q", "-i", str(layout), "--platform", "linux/amd64") == f"Loaded image ID: {SPEC.id}"
+        assert strata("load", "-i", str(layout), "--platform", "linux/arm64") == f"Loaded image ID: {other.id}"
+        done = strata.run("load", "-i", str(layout), "--platform", "linux/s390x")
+        assert (done.returncode, done.stdout) == (1, "") and "no image for linux/s390x" in done.stderr

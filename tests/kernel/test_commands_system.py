@@ -149,6 +149,26 @@ def test_each_damage_is_found_and_what_can_be_mended_is(engine: Engine) -> None:
     assert engine.image("one").id == ONE.id
 
 
+def test_repair_never_takes_damaged_content_for_good(engine: Engine) -> None:
+    store = engine.store
+    base, top = engine.image("one").layers
+    Path(store.layers.diff_path(top), "one").write_bytes(b"X" * 10)
+    before = store.layers.index(top)
+    report = engine.check(deep=True, repair=True)
+    assert any("docker.io/library/one:latest" in text for text in report.mended)
+    assert report.problems == ()
+    assert not store.layers.exists(top) and store.layers.exists(base), "nobody stands on the damaged layer any more"
+    engine.load(io.BytesIO(docker_archive(ONE)))
+    assert store.layers.index(top) == before
+    assert engine.check(deep=True).problems == ()
+    container = engine.create("one", CreateOptions(name="box"))
+    Path(store.layers.diff_path(top), "one").write_bytes(b"X" * 10)
+    report = engine.check(deep=True, repair=True)
+    assert store.layers.exists(top) and store.layers.index(top) == before, "a container stands on it"
+    assert [one.what for one in report.problems] == [top]
+    assert engine.container(container).config.image == engine.image("one").id
+
+
 def test_a_digest_noted_for_a_repository_is_no_tag_and_goes_with_the_last_one(engine: Engine) -> None:
     engine.tag("one", "host:5000/x:1")
     engine.tag("one", "host:5000/x:2")

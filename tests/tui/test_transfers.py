@@ -25,6 +25,7 @@ def test_a_picture_keeps_to_its_room_and_shows_those_at_work_first() -> None:
     for number in range(100):
         done = number < 50
         transfer.report(Progress(f"{number:012x}", "Pull complete" if done else "Downloading", 500, 1000))
+    transfer.report(Progress("mounted", "Mounted from library/x"))
     transfer.report(Progress("", f"latest: Pulling from {HOSTILE}"))
     transfer.report(Progress(HOSTILE, HOSTILE, 1, 2))
     for width, height in ((30, 5), (60, 12), (150, 50)):
@@ -33,7 +34,7 @@ def test_a_picture_keeps_to_its_room_and_shows_those_at_work_first() -> None:
         assert all(len(line) <= width + 12 for line in lines)
         assert all(safe(line) == line for line in lines)
         assert "Downloading" in lines[1] and not any("Pull complete" in line for line in lines)
-        assert lines[-1].startswith("50 of 101 layers, ")
+        assert lines[-1].startswith("51 of 102 layers, ")
 
 
 def test_reports_from_many_threads_are_all_taken() -> None:

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.cli import progress as module
-from app.cli.progress import DONE, Bars, line, picture
+from app.cli.progress import Bars, line, picture
 from engine.kernel.terminals import set_size
-from engine.progress import Progress
+from engine.progress import DONE, Progress
 from tests.support.waiting import until
 
 ID = "0123456789ab"
