@@ -6,7 +6,6 @@ Everything that decides their bytes is fixed (times, owners, order), so the same
 from __future__ import annotations
 
 import io
-import platform
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from app.demo import content, hostfiles
 from engine.archive.assemble import LayerSource, add_image, layer_from_archive, stage_archive
 from engine.errors import Conflict, NoSuchImage
 from engine.oci.configs import chain_id
+from engine.oci.platforms import host_platform
 
 if TYPE_CHECKING:
     from engine import Engine
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NAME, BASE_NAME = "demo:latest", "demo:base"
 LABEL, IMAGE_LABEL = "strata.demo", "image"
-ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "386", "armv7l": "arm"}  # uname's → Go's names
 
 
 def find(engine: Engine, name: str) -> str | None:
@@ -87,7 +86,7 @@ def _config(layers: int) -> dict[str, Any]:
             for number, step in enumerate(content.SETTINGS)
         ]
     return {
-        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "architecture": host_platform()[1],
         "os": "linux",
         "created": history[-1]["created"],
         "config": settings,

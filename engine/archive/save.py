@@ -16,6 +16,7 @@ import json
 import os
 from dataclasses import dataclass
 
+from engine.archive.layout import CONTAINERD_NAME, REF_NAME
 from engine.errors import BrokenStore, Conflict, InvalidInput
 from engine.oci.digests import hasher, hex_of
 from engine.oci.documents import dump_document, load_object
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 BOTH, DOCKER, OCI = "", "docker-archive", "oci-archive"
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
-CONTAINERD_NAME = "io.containerd.image.name"
-REF_NAME = "org.opencontainers.image.ref.name"
 BLOBS = "blobs/sha256/"
 CHUNK = 1 << 20
 
