@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 
-from engine.archive.save import OCI_LAYOUT, REF_NAME, checked_blobs, descriptor, outgoing
+from engine.archive.layout import REF_NAME
+from engine.archive.save import OCI_LAYOUT, checked_blobs, descriptor, outgoing
 from engine.errors import BrokenStore, InvalidInput
 from engine.oci.digests import hex_of
 from engine.oci.documents import dump_document, load_object
