@@ -378,5 +378,11 @@ def test_ctrl_c_leaves_a_tidy_terminal_and_a_whole_store(strata: Strata) -> None
         assert last.count("\r\n") == 2  # the picture's two lines, and the cursor below them
         assert strata("images", "-q") == "" and "Error" not in strata("system", "check")
         until(lambda: not os.listdir(os.path.join(strata.root, "tmp")))
+        # Which layer had come how far is chance: the next try asks for what is missing of each, and for no more.
+        there = [os.path.join(strata.root, "incoming", blob.rpartition(":")[2]) for blob in blobs]
+        sizes = [os.path.getsize(path) if os.path.exists(path) else 0 for path in there]
+        liar.requests.clear()
+        liar.faults.clear()
         strata("pull", "-q", f"{liar.address}/x:1")
-        assert [headers.get("Range", "")[:6] for headers in liar.asked(blobs[0])] == ["", "bytes="]
+        asked = [[headers.get("Range", "") for headers in liar.asked(blob)] for blob in blobs]
+        assert asked == [[f"bytes={size}-" if size else ""] for size in sizes]
