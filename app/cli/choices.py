@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 
-from app.cli.flags import number
+from app.cli import confining, limits, living, spaces
+from app.cli.flags import BadChoice, number
 from engine.errors import NoSuchImage
 
 TYPE_CHECKING = False
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
     from engine.engine import Engine
 
 PULL = ("always", "missing", "never")
-
-
-class BadChoice(ValueError):
-    """Flags that are well written but cannot be obeyed; the text says why."""
 
 
 def add_process_flags(parser: Parser) -> None:
@@ -48,6 +45,8 @@ def add_container_flags(parser: Parser) -> None:
     parser.add_argument("--rm", action="store_true", help="Automatically remove the container when it exits")
     parser.add_argument("--stop-signal", default="", help="Signal to stop the container")
     parser.add_argument("--stop-timeout", type=number, metavar="int", help="Timeout (in seconds) to stop a container")
+    for group in (confining, spaces, limits, living):
+        group.add_flags(parser)
 
 
 def add_stream_flags(parser: Parser) -> None:
@@ -61,6 +60,7 @@ def add_stream_flags(parser: Parser) -> None:
 def create_options(args: Args) -> CreateOptions:
     """What the flags and the words (the image, then the command) ask for. BadChoice, OSError of an env-file."""
     from engine.commands.options import CreateOptions
+    from engine.settings import Settings
 
     if args.cidfile and os.path.lexists(args.cidfile):
         raise BadChoice(
@@ -83,6 +83,9 @@ def create_options(args: Args) -> CreateOptions:
         labels={key: value for key, _, value in (label.partition("=") for label in args.label)},
         stop_signal=args.stop_signal,
         stop_timeout=args.stop_timeout,
+        settings=Settings(
+            **{key: value for group in (confining, spaces, limits, living) for key, value in group.chosen(args).items()}
+        ),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.cli.choices import BadChoice, add_container_flags, create
+from app.cli.choices import add_container_flags, create
+from app.cli.flags import BadChoice
 from app.cli.output import out, words
 
 TYPE_CHECKING = False

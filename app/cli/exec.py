@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.cli.choices import BadChoice, add_process_flags, detach_keys, environment
+from app.cli.choices import add_process_flags, detach_keys, environment
+from app.cli.flags import BadChoice
 from app.cli.output import words
 
 TYPE_CHECKING = False

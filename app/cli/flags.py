@@ -26,6 +26,10 @@ class UsageError(Exception):
         self.exit_status = exit_status
 
 
+class BadChoice(ValueError):
+    """Flags that are well written but cannot be obeyed; the text says why."""
+
+
 class HelpWanted(Exception):
     """--help was given."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.cli.choices import BadChoice, add_container_flags, add_stream_flags, create, stream_choices
+from app.cli.choices import add_container_flags, add_stream_flags, create, stream_choices
+from app.cli.flags import BadChoice
 from app.cli.output import out, said, words
 from engine.errors import StrataError
 

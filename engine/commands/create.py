@@ -72,6 +72,7 @@ def configure(record: ImageRecord, image: str, options: CreateOptions, container
         labels={**own.labels, **options.labels},
         exposed_ports=tuple(own.exposed_ports),
         volumes=tuple(own.volumes),
+        settings=options.settings,
     )
 
 

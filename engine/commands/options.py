@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from engine.settings import Settings
+from engine.values import Values
 
 
-@dataclass(frozen=True, slots=True)
-class CreateOptions:
+class CreateOptions(Values):
     """Choices for a new container; what is left out comes from the image.
 
     name: "" = a made-up one. command: the words after the image (replace CMD).
     entrypoint: None = the image's; () = none at all; else its words. Either way of giving one discards the
     image's CMD. env: "KEY=value", or "KEY" to take the image's variable away. stop_timeout: seconds, None = 10.
+    settings: how it is held.
     """
 
     name: str = ""
@@ -25,13 +27,13 @@ class CreateOptions:
     tty: bool = False
     open_stdin: bool = False
     auto_remove: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     stop_signal: str = ""
     stop_timeout: int | None = None
+    settings: Settings = Settings()
 
 
-@dataclass(frozen=True, slots=True)
-class ExecOptions:
+class ExecOptions(Values):
     """Choices for one more process in a running container; what is left out comes from the container.
 
     cwd, user: "" = the container's own. stdin: keep standard input open. detach: nobody attaches to it.
@@ -44,3 +46,4 @@ class ExecOptions:
     tty: bool = False
     stdin: bool = False
     detach: bool = False
+    privileged: bool = False

@@ -22,8 +22,6 @@ def start(
     session feeds its standard input, if the container keeps one open. size: (rows, columns) of the caller's terminal.
     Conflict when it is paused; StartFailed (125, 126, 127), which is also recorded in its state (as 128, 126, 127).
     """
-    from dataclasses import replace
-
     from engine.commands.monitors import monitor_of
     from engine.runtime.plan import make_plan
     from engine.store.container import PAUSED, Container
@@ -46,7 +44,7 @@ def start(
                         pass  # its monitor was quicker
                     raise
                 status = failed.exit_status if failed.exit_status in (126, 127) else ENGINE_FAILED
-                state = replace(container.state, exit_code=status, error=str(failed))
+                state = container.state.replaced(exit_code=status, error=str(failed))
                 containers.set_state(container_id, state)
                 raise
     return monitor_of(context, container).attach(stdin=stdin, size=size) if attach else None
@@ -54,9 +52,7 @@ def start(
 
 def _mounted(context: Context, config: ContainerConfig) -> ContainerConfig:
     """The config with the layers that its mount takes: none below an opaque root, which the kernel does not heed."""
-    from dataclasses import replace
-
     from engine.layers.whiteouts import mounted
 
     paths = [context.store.layers.diff_path(layer) for layer in reversed(config.layers)]
-    return replace(config, layers=config.layers[len(paths) - len(mounted(paths)) :])
+    return config.replaced(layers=config.layers[len(paths) - len(mounted(paths)) :])

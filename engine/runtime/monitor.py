@@ -29,7 +29,6 @@ _DEAF_TO = (1, 2, 3, 15)
 """HUP, INT, QUIT, TERM: a closing session or a shutdown ends the container's processes, and then it the monitor."""
 
 
-
 def main(number: int, starter: int, hierarchy: cgroups.Hierarchy | None) -> NoReturn:
     """Be the monitor of the container that the starter brings; ends the process.
 

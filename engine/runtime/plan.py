@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from engine.errors import StartFailed
+from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Protocol
+
+    from engine.settings import Settings
 
     class Config(Protocol):
         """What a plan needs of a container's configuration (`engine.store.containers.ContainerConfig`)."""
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
         def open_stdin(self) -> bool: ...
         @property
         def auto_remove(self) -> bool: ...
+        @property
+        def settings(self) -> Settings: ...
 
 
 CAPABILITIES = (
@@ -77,8 +81,7 @@ SKELETON = ("dev/", "proc/", "sys/", "etc/", "etc/hostname", "etc/hosts", "etc/r
 start has to write them into a read-write layer, where diff and commit would show them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
+class Mount(Values):
     """One file system inside the root: type, where, attributes (ro nosuid nodev noexec), options.
 
     A bind has its host path as `source` and follows symlinks inside the root; the others want a real directory.
@@ -108,8 +111,7 @@ MOUNTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Plan:
+class Plan(Values):
     """One start of one container; `describe` prints it.
 
     root: the store's; lowers: directories top → bottom, the skeleton last; argv: the command, looked up in PATH inside
@@ -144,7 +146,7 @@ class Plan:
 
     def wire(self) -> dict[str, object]:
         """The plan as plain data that marshal takes: what the monitor works from."""
-        plain: dict[str, object] = {name: getattr(self, name) for name in self.__slots__}
+        plain: dict[str, object] = {name: getattr(self, name) for name in self.fields()}
         plain["skeleton_path"] = self.skeleton
         plain["mounts"] = tuple((m.kind, m.target, m.attributes, m.options, m.source) for m in self.mounts)
         plain["overlay"] = OVERLAY_OPTIONS

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from engine.settings import Settings
+from engine.values import Values
 
 CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
 LOST = 255  # exit code of a container whose end nobody saw, as docker's
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerConfig:
+class ContainerConfig(Values):
     """What `create` decided.
 
     layers: the read-only layers' ids, bottom first (the read-write layer on top has the container's own id); args: the
-    argv that runs; env: `KEY=value`; stop_timeout: seconds, None for the default; exposed_ports: `80/tcp`; texts that
-    are not UTF-8 hold surrogate escapes.
+    argv that runs; env: `KEY=value`; stop_timeout: seconds, None for the default; exposed_ports: `80/tcp`;
+    settings: how it is held; texts that are not UTF-8 hold surrogate escapes.
     """
 
     id: str
@@ -40,13 +37,13 @@ class ContainerConfig:
     stop_signal: str = ""
     stop_timeout: int | None = None
     auto_remove: bool = False
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    settings: Settings = Settings()
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerState:
+class ContainerState(Values):
     """What became of a container. pid and monitor_pid mean something only together with their start times (clock
     ticks since boot, field 22 of /proc/<pid>/stat); started, finished: RFC 3339 or ""."""
 
@@ -68,8 +65,7 @@ class ContainerState:
         return self.status in (RUNNING, PAUSED)
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
+class Container(Values):
     """One container at one moment."""
 
     config: ContainerConfig
@@ -86,30 +82,23 @@ class Container:
 
 def dump_config(config: ContainerConfig) -> bytes:
     """`config.json`; id and name come first (`Containers.names` reads no further)."""
-    return json.dumps(asdict(config)).encode()
+    return json.dumps(config.plain()).encode()
 
 
 def load_config(data: bytes) -> ContainerConfig:
     """Read `config.json`; keys of a newer Strata are passed over. ValueError, KeyError or TypeError if it is none."""
-    document = json.loads(data)
-    fields: dict[str, Any] = {}
-    for key in ContainerConfig.__slots__:
-        if key in document:
-            value = document[key]
-            fields[key] = tuple(value) if isinstance(value, list) else value
-    return ContainerConfig(**fields)
+    return ContainerConfig.from_plain(json.loads(data))
 
 
 def dump_state(state: ContainerState) -> bytes:
     """`state.json`."""
-    return json.dumps(asdict(state)).encode()
+    return json.dumps(state.plain()).encode()
 
 
 def load_state(data: bytes) -> ContainerState:
     """Read `state.json`. An empty or torn one is what a power cut leaves: then the container has stopped with it."""
     try:
         document = json.loads(data)
-        known = {key: document[key] for key in ContainerState.__slots__ if key in document}
-        return ContainerState(**{"status": document["status"], **known})
+        return ContainerState.from_plain({"status": document["status"], **document})
     except (ValueError, TypeError, KeyError):
         return ContainerState(EXITED, exit_code=LOST, error="the machine stopped before the state was on disk")

@@ -8,7 +8,6 @@ started; an old or empty one belongs to a machine that stopped, so nothing of it
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from engine.errors import Ambiguous, BrokenStore, Conflict, InvalidInput, NoSuchContainer
 from engine.oci.digests import HEX, is_hex_id
@@ -189,7 +188,7 @@ class Containers:
         again = self.recorded_state(container_id)  # it may have written its last words since
         if not again.running:
             return again
-        return replace(again, status=EXITED, exit_code=LOST, error="the container's monitor died", pid=0, monitor_pid=0)
+        return again.replaced(status=EXITED, exit_code=LOST, error="the container's monitor died", pid=0, monitor_pid=0)
 
     def recorded_state(self, container_id: str) -> ContainerState:
         """The state as the file says, true or not. NoSuchContainer."""
@@ -211,7 +210,7 @@ class Containers:
         with self._store.lock("containers"):
             config = self.get(container_id)
             self._check_free(name)
-            files.replace(self.path(container_id, "config.json"), dump_config(replace(config, name=name)))
+            files.replace(self.path(container_id, "config.json"), dump_config(config.replaced(name=name)))
 
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run, and its read-write layer; then what only it kept alive.

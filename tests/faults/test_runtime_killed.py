@@ -210,7 +210,7 @@ class Senseless(Plan):
 
 def test_an_error_of_the_engine_itself_is_told_where_it_came_from(lab: Lab) -> None:
     plan = lab.plan(lab.create("true"))
-    senseless = Senseless(**{name: getattr(plan, name) for name in Plan.__slots__})
+    senseless = Senseless(**{name: getattr(plan, name) for name in Plan.fields()})
     with pytest.raises(StartFailed, match=r"KeyError: 'directory' \(starter\.py:\d+\)"):
         lab.launcher.start(senseless)
     assert lab.run(lab.create("true")).status == 0

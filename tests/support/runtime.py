@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,13 @@ from engine.kernel import paths
 from engine.runtime.client import Launcher, Monitor, Session, Started
 from engine.runtime.orphans import bury_container
 from engine.runtime.plan import Plan, make_plan
+from engine.settings import Settings
+from engine.values import Values
 from tests.support.needs import needs_root
 from tests.support.rootfs import tiny_layer
 
 
-@dataclass(frozen=True)
-class Config:
+class Config(Values):
     """A container's configuration as a plan needs it; the store's has more."""
 
     id: str
@@ -49,6 +50,7 @@ class Config:
     tty: bool = False
     open_stdin: bool = False
     auto_remove: bool = False
+    settings: Settings = Settings()
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Lab:
 
     def create(self, *args: str, **choices: object) -> Config:
         """A new container's directories and files, as `create` makes them."""
-        config = replace(Config(os.urandom(32).hex(), args), **choices)  # type: ignore[arg-type]
+        config = Config(os.urandom(32).hex(), args).replaced(**choices)
         (self.directory(config) / "rootfs").mkdir(parents=True)
         for name in ("hostname", "hosts", "resolv.conf"):
             (self.directory(config) / name).write_text(f"the container's own {name}\n")
@@ -107,7 +109,7 @@ class Lab:
         return self.root / "layers" / config.id / "diff"
 
     def plan(self, config: Config, **choices: object) -> Plan:
-        return replace(make_plan(config, str(self.root)), **choices)  # type: ignore[arg-type]
+        return make_plan(config, str(self.root)).replaced(**choices)
 
     def start(self, config: Config, attach: bool = False) -> Started:
         return self.launcher.start(self.plan(config), attach=attach)

@@ -34,6 +34,8 @@ FLOORS = {
     "engine.trace": 1,
     "engine.progress": 1,
     "engine.errors": 1,
+    "engine.settings": 1,
+    "engine.values": 0,
 }
 
 # What the monitor may hold in memory as long as its container lives; more of the standard library is too big.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import marshal
-from dataclasses import replace
 
 import pytest
 
@@ -23,20 +22,20 @@ def test_the_overlay_has_the_top_layer_first_and_the_skeleton_last() -> None:
 
 
 def test_five_hundred_layers_are_the_most_and_leave_no_room_for_the_skeleton() -> None:
-    full = replace(CONFIG, layers=tuple(map(str, range(500))))
+    full = CONFIG.replaced(layers=tuple(map(str, range(500))))
     plan = make_plan(full, "/root")
     assert len(plan.lowers) == 500
     assert plan.skeleton not in plan.lowers
     assert plan.wire()["skeleton"] == ()
     with pytest.raises(StartFailed, match="501 layers: overlayfs takes at most 500") as refused:
-        make_plan(replace(CONFIG, layers=tuple(map(str, range(501)))), "/root")
+        make_plan(CONFIG.replaced(layers=tuple(map(str, range(501)))), "/root")
     assert refused.value.exit_status == 125
 
 
 def test_nothing_to_run_is_refused() -> None:
     for args in ((), ("",)):
         with pytest.raises(StartFailed, match="no command specified"):
-            make_plan(replace(CONFIG, args=args), "/root")
+            make_plan(CONFIG.replaced(args=args), "/root")
 
 
 def test_the_environment_is_dockers_and_the_containers_own_wins() -> None:
@@ -48,17 +47,17 @@ def test_the_environment_is_dockers_and_the_containers_own_wins() -> None:
 
 def test_the_host_name_is_the_short_id_unless_chosen() -> None:
     assert make_plan(CONFIG, "/root").hostname == ID[:12]
-    assert make_plan(replace(CONFIG, hostname="box"), "/root").hostname == "box"
+    assert make_plan(CONFIG.replaced(hostname="box"), "/root").hostname == "box"
 
 
 def test_the_wire_form_survives_marshal_and_any_path() -> None:
-    odd = replace(CONFIG, args=("sh", "-c", "\udcff"), env=("A=\udc80",))
+    odd = CONFIG.replaced(args=("sh", "-c", "\udcff"), env=("A=\udc80",))
     wire = make_plan(odd, "/root").wire()
     assert marshal.loads(marshal.dumps(wire, 2)) == wire
 
 
 def test_a_person_can_read_it() -> None:
-    lines = make_plan(replace(CONFIG, tty=True, cwd="/srv"), "/root").describe()
+    lines = make_plan(CONFIG.replaced(tty=True, cwd="/srv"), "/root").describe()
     text = "\n".join(lines)
     for word in ("/root/layers/top/diff", "/proc/kcore", "/proc/sys", "NET_BIND_SERVICE", "sh -c true", "devpts"):
         assert word in text

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -82,7 +81,7 @@ def test_any_config_survives_its_file(text: str, texts: list[str], labels: dict[
 
 
 def test_a_config_of_a_newer_strata_is_read_as_far_as_we_know_it() -> None:
-    document = {**asdict(ContainerConfig("a" * 64, "web")), "future": [1]}
+    document = {**ContainerConfig("a" * 64, "web").plain(), "future": [1]}
     del document["volumes"]
     assert load_config(json.dumps(document).encode()) == ContainerConfig("a" * 64, "web")
 
@@ -190,12 +189,12 @@ def test_a_running_state_is_believed_only_while_its_monitor_lives(store: Store) 
     store.containers.set_state(container_id, alive)
     assert store.containers.state(container_id) == alive
     for monitor in (
-        replace(alive, monitor_start=1),
-        replace(alive, monitor_pid=2**22 - 1),
-        replace(alive, monitor_pid=0),
+        alive.replaced(monitor_start=1),
+        alive.replaced(monitor_pid=2**22 - 1),
+        alive.replaced(monitor_pid=0),
     ):
         for status in ("running", "paused"):
-            store.containers.set_state(container_id, replace(monitor, status=status))
+            store.containers.set_state(container_id, monitor.replaced(status=status))
             state = store.containers.state(container_id)
             assert (state.status, state.exit_code, state.running) == ("exited", 255, False)
             assert "monitor died" in state.error

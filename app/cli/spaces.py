@@ -1,0 +1,18 @@
+"""The flags of run and create that say what a container sees: namespaces, mounts, devices, groups, sysctls."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from app.cli.flags import Args, Parser
+
+
+def add_flags(parser: Parser) -> None:
+    """The flags."""
+
+
+def chosen(args: Args) -> dict[str, Any]:
+    """The fields of `engine.settings.Settings` that they ask for. BadChoice for what cannot be."""
+    return {}
