@@ -69,11 +69,16 @@ class Engine:
 
     # Containers: their life.
 
-    def create(self, image: str, options: CreateOptions | None = None) -> str:
-        """A read-write layer on the image's top layer, and a configuration; nothing is started. Returns the id."""
+    def create(
+        self, image: str, options: CreateOptions | None = None, *, warn: Callable[[str], None] | None = None
+    ) -> str:
+        """A read-write layer on the image's top layer, and a configuration; nothing is started. Returns the id.
+
+        warn: told of choices that this machine cannot hold.
+        """
         from engine.commands.create import create
 
-        return create(self._context, image, options)
+        return create(self._context, image, options, warn=warn)
 
     def start(
         self, ref: str, attach: bool = False, stdin: bool = False, size: tuple[int, int] = (0, 0)

@@ -132,12 +132,12 @@ def create(engine: Engine, args: Args) -> str:
             from app.cli.pulling import check_platform
 
             check_platform(engine, image, args.platform)
-        container_id = engine.create(image, options)
+        container_id = engine.create(image, options, warn=_warning)
     except NoSuchImage as error:
         from app.cli.pulling import pull_missing
 
         pull_missing(engine, image, args, error)
-        container_id = engine.create(image, options)
+        container_id = engine.create(image, options, warn=_warning)
     if args.cidfile:
         try:
             with open(args.cidfile, "x", encoding="ascii") as file:
@@ -146,6 +146,12 @@ def create(engine: Engine, args: Args) -> str:
             engine.remove(container_id)
             raise
     return container_id
+
+
+def _warning(text: str) -> None:
+    from app.cli.output import words
+
+    words(f"WARNING: {text}")
 
 
 def variable(text: str) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from engine.commands.options import CreateOptions
 from engine.errors import Conflict, InvalidInput
+from engine.settings import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from engine.commands.context import Context
     from engine.store.containers import ContainerConfig
@@ -16,9 +17,12 @@ if TYPE_CHECKING:
 MADE_UP_NAMES_TRIED = 8  # before a digit is put behind one
 
 
-def create(context: Context, image: str, options: CreateOptions | None = None) -> str:
+def create(
+    context: Context, image: str, options: CreateOptions | None = None, *, warn: Callable[[str], None] | None = None
+) -> str:
     """Make a container from an image and return its id; nothing is started.
 
+    warn: told of each choice that this machine cannot hold, and that is discarded.
     NoSuchImage; Conflict when the name is taken; InvalidInput for a choice that breaks a rule.
     """
     from engine.store.containers import new_id
@@ -26,6 +30,7 @@ def create(context: Context, image: str, options: CreateOptions | None = None) -
     options = options or CreateOptions()
     record = context.store.images.resolve(image)
     container_id = new_id()
+    options = _held(context, options, container_id, warn)
     tries = (options.name,) if options.name else _made_up_names()
     for name in tries:
         config = configure(record, image, options, container_id, name)
@@ -36,6 +41,22 @@ def create(context: Context, image: str, options: CreateOptions | None = None) -
             if options.name:
                 raise
     raise Conflict("no free name was found: give one with --name")
+
+
+def _held(
+    context: Context, options: CreateOptions, container_id: str, warn: Callable[[str], None] | None
+) -> CreateOptions:
+    """The choices without the limits that cannot be held here."""
+    if options.settings.limits == Limits():
+        return options
+    from engine.commands.limiting import checked
+
+    limits = checked(context, options.settings.limits, container_id, warn or _silent)
+    return options.replaced(settings=options.settings.replaced(limits=limits))
+
+
+def _silent(text: str) -> None:
+    pass
 
 
 def configure(record: ImageRecord, image: str, options: CreateOptions, container_id: str, name: str) -> ContainerConfig:

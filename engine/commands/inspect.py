@@ -44,6 +44,7 @@ def inspect(context: Context, ref: str, type: str | None = None, *, size: bool =
 
 def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
     from engine.commands.info import architecture
+    from engine.commands.limiting import host_config
     from engine.commands.lookup import container as find
 
     container = find(context, ref)
@@ -83,6 +84,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
             "NetworkMode": "none",
             "AutoRemove": own.auto_remove,
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+            **host_config(own.settings.limits),
             "Privileged": False,
             "ReadonlyRootfs": False,
         },

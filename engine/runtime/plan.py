@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 
 from engine.errors import StartFailed
+from engine.settings import Limits
 from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Protocol
+    from typing import Any, Protocol
 
     from engine.settings import Settings
 
@@ -143,6 +144,7 @@ class Plan(Values):
     read_only: tuple[str, ...] = READ_ONLY
     capabilities: tuple[str, ...] = CAPABILITIES
     namespaces: tuple[str, ...] = NAMESPACES
+    limits: Limits = Limits()
 
     def wire(self) -> dict[str, object]:
         """The plan as plain data that marshal takes: what the monitor works from."""
@@ -150,6 +152,7 @@ class Plan(Values):
         plain["skeleton_path"] = self.skeleton
         plain["mounts"] = tuple((m.kind, m.target, m.attributes, m.options, m.source) for m in self.mounts)
         plain["overlay"] = OVERLAY_OPTIONS
+        plain["limits"] = dict(_chosen(self.limits))
         plain["devices"] = DEVICES
         plain["skeleton"] = SKELETON if self.skeleton in self.lowers else ()
         return plain
@@ -167,6 +170,7 @@ class Plan(Values):
             *(f"masked     {path}" for path in self.masked),
             *(f"read-only  {path}" for path in self.read_only),
             f"cgroup     {'/'.join(self.cgroup)}",
+            *(f"  limit    {name} {_listed(value)}" for name, value in _chosen(self.limits)),
             f"hostname   {self.hostname}",
             f"user       {self.user or 'root'}",
             f"may        {' '.join(self.capabilities)}",
@@ -222,7 +226,21 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0)) -> P
         cgroup=(parent_name(root), config.id),
         size=size,
         mounts=(*MOUNTS, *own),
+        limits=config.settings.limits,
     )
+
+
+def _chosen(limits: Limits) -> list[tuple[str, Any]]:
+    """The limits that are not as the machine's default is."""
+    if limits == Limits():
+        return []
+    default = Limits()
+    pairs = ((name, getattr(limits, name)) for name in Limits.fields())
+    return [(name, value) for name, value in pairs if value != getattr(default, name)]
+
+
+def _listed(value: Any) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def environment(own: Sequence[str], hostname: str, tty: bool) -> tuple[str, ...]:

@@ -82,6 +82,11 @@ def _start(
         handshake, pid, kept = _clone(plan, group)
         wire.send_descriptors(boss, wire.value_frame(BORN, pid), kept)
         group.complete()
+        if plan["limits"]:
+            from engine.cgroups.limits import hold
+            from engine.settings import Limits
+
+            hold(group, Limits(**plan["limits"]))
         limit_devices(group)
         handshake.give_word()
         write_steps(directory, "trace.jsonl", _steps(handshake))
