@@ -5,7 +5,7 @@ Standard library only and free of imports, so that every floor may speak it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists", "Loaded")
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Values):
     """One layer's (or the whole's) state.
 
     id: first 12 hex digits of the layer archive's digest (of its diff id when that is not known yet); "" for a line

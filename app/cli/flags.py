@@ -7,10 +7,9 @@ A verb describes itself to a `Parser` with the few methods below, which are name
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 EXIT_FLAG = 125  # docker's status for every flag it cannot read

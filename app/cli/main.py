@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
 
 from app.cli import catalog
 from app.cli.flags import HelpWanted, Parser, UsageError
 from app.cli.output import FormatError, said
 from engine.errors import StrataError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 EXIT_BROKEN_PIPE = 141  # what a shell shows for a process that SIGPIPE ended
 EXIT_INTERRUPTED = 130
@@ -83,7 +85,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _command(command: str, path: str, words: list[str], root: str | None) -> int:
     module, line = catalog.described(command)
-    verb = import_module(f"app.cli.{module}")
+    verb = __import__(f"app.cli.{module}", fromlist=["run"])  # importlib would load `warnings`
     parser = Parser(path)
     parser.description = line
     parser.aliases = catalog.spellings(command)

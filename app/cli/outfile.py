@@ -6,13 +6,13 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
 TERMINAL = "cowardly refusing to save to a terminal. Use the -o flag or redirect"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from app.cli.output import out, said, words
 from engine.errors import StrataError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def each(refs: Sequence[str], act: Callable[[str], str | None]) -> int:

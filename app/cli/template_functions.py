@@ -5,11 +5,11 @@ Also how Go's fmt prints a value, which is what `{{.Field}}` does.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from _collections_abc import Mapping  # loaded already, unlike `collections`
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     Fields = dict[str, Any]
@@ -128,11 +128,13 @@ def _len(value: Any) -> int:
     return len(value)
 
 
-_VERB = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\d+))?([a-zA-Z%])")
+_VERB = r"%([-+# 0]*)(\*|\d+)?(?:\.(\d+))?([a-zA-Z%])"
 
 
 def printf(form: str, *values: Any) -> str:
     """Go's fmt.Sprintf, for the verbs s v d q x X t f g e c and %%."""
+    import re
+
     queue = list(values)
 
     def one(match: re.Match[str]) -> str:
@@ -159,7 +161,7 @@ def printf(form: str, *values: Any) -> str:
             return f"%{flags}{width}{point}{verb}" % value
         return f"%!{verb}({text_of(value)})"
 
-    text = _VERB.sub(one, form)
+    text = re.sub(_VERB, one, form)
     return text + "".join(f"%!(EXTRA {text_of(value)})" for value in queue)
 
 
@@ -204,6 +206,12 @@ def _pad(text: str, before: int, after: int) -> str:
     return " " * before + text + " " * after if text else text
 
 
+def _title(text: str) -> str:
+    import re
+
+    return re.sub(r"\b\w", lambda match: match[0].upper(), text)
+
+
 FUNCTIONS: dict[str, Any] = {
     "and": None,  # and, or: the interpreter's own, they do not evaluate every argument
     "or": None,
@@ -225,7 +233,7 @@ FUNCTIONS: dict[str, Any] = {
     "split": lambda text, separator: text.split(separator) if separator else list(text),
     "upper": lambda text: text.upper(),
     "lower": lambda text: text.lower(),
-    "title": lambda text: re.sub(r"\b\w", lambda match: match[0].upper(), text),
+    "title": _title,
     "pad": _pad,
     "truncate": lambda text, length: text[:length],
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from engine.kernel.syscalls import fail, quote, record
+from engine.kernel.steps import fail, quote, record
 
 
 def opened(path: str, flags: int = os.O_RDONLY) -> int:

@@ -17,7 +17,7 @@ import engine.cgroups.files as files
 import engine.cgroups.trees as trees
 from engine.cgroups.hierarchy import Hierarchy, detect
 from engine.cgroups.joining import Joiner
-from engine.kernel import processes
+from engine.kernel import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -210,14 +210,14 @@ class Group:
         try:
             for pid in self.pids():
                 try:
-                    held.append((pid, processes.pidfd_open(pid)))
+                    held.append((pid, proc.pidfd_open(pid)))
                 except ProcessLookupError:
                     continue
             still = self.pids()  # a number given to a stranger since then is not in this list
             for pid, pidfd in held:
                 if pid in still:
                     try:
-                        processes.pidfd_send_signal(pidfd, processes.SIGKILL)
+                        proc.pidfd_send_signal(pidfd, proc.SIGKILL)
                     except ProcessLookupError:
                         continue
         finally:

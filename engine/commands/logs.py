@@ -82,7 +82,7 @@ class _Waiter:
     """Wakes when the log grows or the container's monitor ends."""
 
     def __init__(self, context: Context, container_id: str, path: str) -> None:
-        from engine.kernel.processes import is_same, pidfd_open
+        from engine.kernel.proc import is_same, pidfd_open
         from engine.kernel.watches import watch_writes
 
         self._writes = watch_writes(path)

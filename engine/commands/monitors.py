@@ -20,7 +20,7 @@ def ended(container: Container, seconds: float | None) -> bool:
     """Wait until the container's first process has ended; False when that takes longer (None: as long as it takes)."""
     import select
 
-    from engine.kernel.processes import is_same, pidfd_open
+    from engine.kernel.proc import is_same, pidfd_open
 
     state = container.state
     try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from engine.commands.filters import check, has_labels, passes
 from engine.commands.summaries import ContainerSummary
 from engine.errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from engine.commands.context import Context
     from engine.store.containers import Container, ContainerConfig
 

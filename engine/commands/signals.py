@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import _signal  # type: ignore[import-not-found]  # the C part of `signal`, which brings `enum` along
 
 from engine.errors import InvalidInput
 
@@ -12,18 +12,18 @@ def signal_number(text: str) -> int:
     name = text.strip().upper()
     if name.isascii() and name.isdecimal():
         number = int(name)
-        if number in signal.valid_signals():
+        if number in _signal.valid_signals():
             return number
         raise InvalidInput(f"Invalid signal: {text}")
     name = name.removeprefix("SIG")
     base, sign, offset = name.replace("-", "+-").partition("+")
-    found = getattr(signal, f"SIG{base}", None)
-    if not isinstance(found, signal.Signals) or (sign and base not in ("RTMIN", "RTMAX")):
+    found = getattr(_signal, f"SIG{base}", None)
+    if not isinstance(found, int) or base.startswith("_") or (sign and base not in ("RTMIN", "RTMAX")):
         raise InvalidInput(f"Invalid signal: {text}")
     try:
         number = int(found) + (int(offset) if sign else 0)
     except ValueError:
         raise InvalidInput(f"Invalid signal: {text}") from None
-    if base in ("RTMIN", "RTMAX") and not signal.SIGRTMIN <= number <= signal.SIGRTMAX:
+    if base in ("RTMIN", "RTMAX") and not _signal.SIGRTMIN <= number <= _signal.SIGRTMAX:
         raise InvalidInput(f"Invalid signal: {text}")
     return number

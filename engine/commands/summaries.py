@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from engine.values import Values
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerSummary:
+class ContainerSummary(Values):
     """One container. Times: RFC 3339 with nanoseconds and Z, "" = never; status: created, running, paused, exited.
 
     image: the name it was created from (or the image's id, when that name is gone or now names another image).
@@ -36,8 +38,7 @@ class ContainerSummary:
         return self.status in ("running", "paused")
 
 
-@dataclass(frozen=True, slots=True)
-class ImageSummary:
+class ImageSummary(Values):
     """One image, or (kind "layer") one read-only layer that is not the top of any listed image.
 
     id: "sha256:<config digest>" of an image, the 64 hex digits of a layer. names: as people write them

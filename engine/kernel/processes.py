@@ -1,6 +1,5 @@
-"""Processes: make one (clone3), name one for sure (pidfd, pid and start time), wait for it, signal it, exec.
+"""Processes: make one (clone3), wait for it, say how it is to be treated, exec. To name and signal one: proc.py.
 
-A pid alone proves nothing, since the kernel gives it out again: keep a pidfd, or the pid with its start time.
 Light: the launcher, the monitor and init load this. Sources: clone(2), pidfd_open(2), pidfd_send_signal(2),
 waitid(2), close_range(2), prctl(2), keyctl(2), execveat(2), proc(5).
 """
@@ -14,18 +13,13 @@ import time
 
 from engine.kernel import clib as ctypes
 from engine.kernel import namespaces
+from engine.kernel.proc import SIGCHLD, SIGKILL, SIGSTOP
 from engine.kernel.syscalls import AT_EMPTY_PATH, LIBC, Bits, Descriptor, call, fail, record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
-
-SIGKILL = 9
-SIGTERM = 15
-SIGCHLD = 17
-SIGCONT = 18
-SIGSTOP = 19
 
 CLOSE_RANGE_UNSHARE = 2
 CLOSE_RANGE_CLOEXEC = 4
@@ -38,7 +32,7 @@ PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
-_PIDFD_SEND_SIGNAL, _PIDFD_OPEN, _CLONE3, _CLOSE_RANGE = 424, 434, 435, 436
+_CLONE3, _CLOSE_RANGE = 435, 436
 _KEYCTL = {"x86_64": 250, "aarch64": 219}.get(os.uname().machine, -1)
 _EXECVEAT = {"x86_64": 322, "aarch64": 281}.get(os.uname().machine, -1)
 """System call numbers; those from 424 on are the same on every architecture."""
@@ -83,16 +77,6 @@ def clone3(flags: int, cgroup_fd: int = -1, exit_signal: int = SIGCHLD) -> tuple
     if error:
         fail("clone3", show, error)
     return pid, pidfd.value
-
-
-def pidfd_open(pid: int) -> int:
-    """A descriptor that stands for this process and never for another; ProcessLookupError when there is none."""
-    return call("pidfd_open", _PIDFD_OPEN, pid, 0)
-
-
-def pidfd_send_signal(pidfd: int, signal: int) -> None:
-    """Send a signal to the process of a pidfd; ProcessLookupError when it has ended and was waited for."""
-    call("pidfd_send_signal", _PIDFD_SEND_SIGNAL, pidfd, signal, None, 0)
 
 
 def wait(pidfd: int, block: bool = True) -> int | None:
@@ -168,35 +152,6 @@ def reset_signals() -> None:
             LIBC.signal(number, ctypes.c_void_p(0))
     LIBC.sigprocmask(2, ctypes.create_string_buffer(128), None)  # SIG_SETMASK to the empty set
     record("rt_sigaction", ("1…64", "SIG_DFL"), 0, 0, start)
-
-
-def start_time(pid: int) -> int | None:
-    """When a process began, in clock ticks since boot (field 22 of /proc/<pid>/stat); None when there is none.
-
-    A process that has ended but was not waited for (a zombie) still has one.
-    """
-    fields = _stat(pid)
-    return int(fields[19]) if fields else None
-
-
-def is_same(pid: int, start: int) -> bool:
-    """Whether the process with this pid and start time still runs; a zombie does not."""
-    fields = _stat(pid)
-    return bool(fields) and int(fields[19]) == start and fields[0] not in (b"Z", b"X")
-
-
-def _stat(pid: int) -> list[bytes]:
-    """The fields of /proc/<pid>/stat from the third (the state) on; the second, the name, may hold anything."""
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    try:
-        return os.read(fd, 4096).rpartition(b")")[2].split()
-    except ProcessLookupError:
-        return []
-    finally:
-        os.close(fd)
 
 
 def execveat(

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 
 from engine.errors import InvalidInput
-from engine.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2, remove_tree
+from engine.kernel.paths import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, openat2
+from engine.kernel.trees import remove_tree
 from engine.layers.entry import Entries, Entry, decode
 from engine.layers.whiteouts import PREFIX
 

@@ -6,11 +6,10 @@ a checked view of the whole document, and fields we do not know survive in `raw`
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
+from engine import jsons
 from engine.errors import InvalidInput
 from engine.oci.digests import SHA256, digest_of, is_digest
+from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(Values):
     """One row of an image's history; `empty_layer` rows have no layer of their own."""
 
     created: str = ""
@@ -45,8 +43,7 @@ class History:
         return row
 
 
-@dataclass(frozen=True, slots=True)
-class ImageConfig:
+class ImageConfig(Values):
     """A checked view of an image config document. Lists and maps are fresh copies: changing them changes nothing."""
 
     raw: dict[str, Any]
@@ -151,8 +148,8 @@ def parse_config(data: bytes, what: str = "image config") -> ImageConfig:
 
 
 def trusted_config(data: bytes) -> ImageConfig:
-    """Read a config that `parse_config` accepted before: one `json.loads`, for the hot path."""
-    return ImageConfig(json.loads(data))
+    """Read a config that `parse_config` accepted before: one `jsons.loads`, for the hot path."""
+    return ImageConfig(jsons.loads(data))
 
 
 def check_config(raw: dict[str, Any], what: str = "image config") -> None:

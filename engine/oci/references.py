@@ -14,10 +14,9 @@ Checked by hand rather than by regular expressions: compiling docker's takes lon
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from engine.errors import InvalidInput
 from engine.oci.digests import HEX, is_hex_id
+from engine.values import Values
 
 DEFAULT_DOMAIN = "docker.io"
 LEGACY_DOMAIN = "index.docker.io"
@@ -33,8 +32,7 @@ DIGITS = frozenset("0123456789")
 DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Values):
     """A normalized name: `docker.io`, `library/demo`, `latest`, ``. At least one of tag and digest is set when it came
     from `parse_reference`."""
 

@@ -7,7 +7,7 @@ import gc
 import os
 
 from engine import cgroups
-from engine.kernel import namespaces, processes
+from engine.kernel import namespaces, proc
 from engine.kernel.syscalls import LIBC
 from engine.runtime import removal
 from engine.runtime.control import Control
@@ -185,9 +185,9 @@ class Container:
         state = {
             "status": status,
             "pid": self.init.pid,
-            "pid_start": processes.start_time(self.init.pid) or 0,
+            "pid_start": proc.start_time(self.init.pid) or 0,
             "monitor_pid": os.getpid(),
-            "monitor_start": processes.start_time(os.getpid()) or 0,
+            "monitor_start": proc.start_time(os.getpid()) or 0,
             "exit_code": 0,
             "error": "",
             "oom_killed": False,

@@ -6,7 +6,7 @@ import _socket
 import errno
 import os
 
-from engine.kernel import processes
+from engine.kernel import proc
 from engine.runtime import execs, wire
 from engine.runtime.clients import Client
 from engine.runtime.loop import IN
@@ -143,7 +143,7 @@ class Control:
                 return
             raise
         container.stopped_by_user = container.stopped_by_user or request["stop"]
-        if container.paused and request["number"] == processes.SIGKILL:
+        if container.paused and request["number"] == proc.SIGKILL:
             container.resume()  # nothing dies in a v1 freezer
         client.reply(True)
         client.finish()

@@ -14,7 +14,7 @@ import select
 import sys
 
 from engine import trace
-from engine.kernel import interfaces, mounts, namespaces, processes, terminals
+from engine.kernel import interfaces, mounts, namespaces, proc, processes, terminals
 from engine.runtime import become, handshake, rootfs
 
 TYPE_CHECKING = False
@@ -95,7 +95,7 @@ def _die_with_monitor(sock: _socket.socket) -> None:
     Set after the change of identity, which clears it; an exec of a set-user-id program clears it again (prctl(2)). If
     the monitor is dead already, the starter notices and ends us; if that is dead, the handshake shows it.
     """
-    processes.set_parent_death_signal(processes.SIGKILL)
+    processes.set_parent_death_signal(proc.SIGKILL)
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLHUP)
     if poll.poll(0):

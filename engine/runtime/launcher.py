@@ -17,7 +17,7 @@ import select
 import sys
 
 from engine import cgroups
-from engine.kernel import processes
+from engine.kernel import proc, processes
 from engine.kernel.clib import c_void_p
 from engine.kernel.syscalls import LIBC
 from engine.runtime import monitor, wire
@@ -38,7 +38,7 @@ def main(number: int) -> NoReturn:
     processes.close_range(number + 1)
     os.chdir("/")
     os.umask(0o022)
-    LIBC.signal(processes.SIGCHLD, c_void_p(_SIG_IGN))  # the kernel reaps the monitors
+    LIBC.signal(proc.SIGCHLD, c_void_p(_SIG_IGN))  # the kernel reaps the monitors
     client = _socket.socket(fileno=number)
     os.set_inheritable(number, False)
     hierarchy = _hierarchy()
@@ -72,7 +72,7 @@ def _left(client: _socket.socket) -> bool:
 
 def _be_spare(client: _socket.socket, taken: int, hierarchy: cgroups.Hierarchy | None) -> NoReturn:
     """Be a monitor without a container, a starter as its child. taken: tells the launcher that a start has come."""
-    LIBC.signal(processes.SIGCHLD, c_void_p(_SIG_DFL))
+    LIBC.signal(proc.SIGCHLD, c_void_p(_SIG_DFL))
     ours, theirs = _socket.socketpair()
     pid = os.fork()
     if pid == 0:

@@ -12,7 +12,7 @@ import _socket
 import os
 
 from engine import cgroups
-from engine.kernel import processes
+from engine.kernel import proc, processes
 from engine.kernel.clib import c_void_p
 from engine.kernel.syscalls import LIBC
 from engine.runtime import orphans, removal, wire
@@ -92,7 +92,7 @@ class Attempt:
             self._container = Container(self._plan, self._directory, self._group, pid, pidfd)
         except OSError as error:
             self._trouble = (words(error), 125)
-            processes.pidfd_send_signal(pidfd, processes.SIGKILL)
+            proc.pidfd_send_signal(pidfd, proc.SIGKILL)
 
     def conclude(self, failure: tuple[str, int] | None, descriptors: list[int], starter: int) -> None:
         """From the starter's verdict to the container's end. failure: its program does not run: why, docker's status.

@@ -6,7 +6,7 @@ import _socket
 import fcntl
 import os
 
-from engine.kernel import paths
+from engine.kernel import trees
 from engine.runtime import wire
 
 TYPE_CHECKING = False
@@ -57,6 +57,6 @@ def delete(root: str, names: list[str]) -> None:
     tmp = os.open(f"{root}/tmp", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in names:
-            paths.remove_tree(tmp, name)
+            trees.remove_tree(tmp, name)
     finally:
         os.close(tmp)

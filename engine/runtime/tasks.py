@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from engine.kernel import processes, terminals
+from engine.kernel import proc, processes, terminals
 from engine.runtime import wire
 from engine.runtime.loop import IN, OUT
 
@@ -168,7 +168,7 @@ class Task:
 
     def signal(self, number: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended, OSError EINVAL for no signal's number."""
-        processes.pidfd_send_signal(self.pidfd, number)
+        proc.pidfd_send_signal(self.pidfd, number)
 
     def resize(self, rows: int, columns: int) -> None:
         """Set the size of its terminal, if it has one and still reads it."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from engine import jsons
 from engine.settings import Settings
 from engine.values import Values
 
@@ -82,23 +81,23 @@ class Container(Values):
 
 def dump_config(config: ContainerConfig) -> bytes:
     """`config.json`; id and name come first (`Containers.names` reads no further)."""
-    return json.dumps(config.plain()).encode()
+    return jsons.dumps(config.plain()).encode()
 
 
 def load_config(data: bytes) -> ContainerConfig:
     """Read `config.json`; keys of a newer Strata are passed over. ValueError, KeyError or TypeError if it is none."""
-    return ContainerConfig.from_plain(json.loads(data))
+    return ContainerConfig.from_plain(jsons.loads(data))
 
 
 def dump_state(state: ContainerState) -> bytes:
     """`state.json`."""
-    return json.dumps(state.plain()).encode()
+    return jsons.dumps(state.plain()).encode()
 
 
 def load_state(data: bytes) -> ContainerState:
     """Read `state.json`. An empty or torn one is what a power cut leaves: then the container has stopped with it."""
     try:
-        document = json.loads(data)
+        document = jsons.loads(data)
         return ContainerState.from_plain({"status": document["status"], **document})
     except (ValueError, TypeError, KeyError):
         return ContainerState(EXITED, exit_code=LOST, error="the machine stopped before the state was on disk")

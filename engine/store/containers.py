@@ -181,7 +181,7 @@ class Containers:
         recorded = self.recorded_state(container_id)
         if not recorded.running:
             return recorded
-        from engine.kernel.processes import is_same
+        from engine.kernel.proc import is_same
 
         if is_same(recorded.monitor_pid, recorded.monitor_start):
             return recorded

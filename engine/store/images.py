@@ -8,14 +8,13 @@ An image's id is the digest of its config. Readers take no lock (the file is rep
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-
+from engine import jsons
 from engine.errors import Ambiguous, BrokenStore, InvalidInput, NoSuchImage
 from engine.oci.configs import ImageConfig, trusted_config
 from engine.oci.digests import HEX, SHA256, is_hex_id
 from engine.oci.references import Reference, parse_reference
 from engine.store import files
+from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from engine.store.root import Store
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(Values):
     """An image as the store knows it.
 
     id: `sha256:<config's hex>`; manifest: digest; parent: id of the image it was committed from, or "";
@@ -54,7 +52,7 @@ class Images:
     def read(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
         """(names, images) as the file says now."""
         try:
-            document = json.loads(files.read(self._store.path("images.json")))
+            document = jsons.loads(files.read(self._store.path("images.json")))
             return document["names"], document["images"]
         except FileNotFoundError:
             return {}, {}
@@ -164,7 +162,7 @@ class Change:
         except BaseException:
             self._lock.release()
             raise
-        self._written = json.dumps([self.names, self.images])
+        self._written = jsons.dumps([self.names, self.images])
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
@@ -185,10 +183,12 @@ class Change:
 
     def write(self) -> None:
         """Write the file now, if anything changed: synced, for a name must not be lost behind a finished command."""
-        if json.dumps([self.names, self.images]) != self._written:
+        if jsons.dumps([self.names, self.images]) != self._written:
             document = {"names": dict(sorted(self.names.items())), "images": self.images}
+            import json  # for its indentation
+
             files.swap(self._store.path("images.json"), json.dumps(document, indent=1).encode())
-            self._written = json.dumps([self.names, self.images])
+            self._written = jsons.dumps([self.names, self.images])
 
 
 def find(text: str, names: dict[str, str], images: dict[str, dict[str, Any]]) -> str:

@@ -6,14 +6,14 @@ layer's id is its container's. `parent` leads to the layer below; the bottom one
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from dataclasses import asdict, dataclass
 
+from engine import jsons
 from engine.errors import BrokenStore, NoSuchContainer, NotFound
 from engine.oci.digests import is_hex_id
 from engine.store import files
+from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ READ_ONLY = "ro"
 READ_WRITE = "rw"
 
 
-@dataclass(frozen=True, slots=True)
-class LayerRecord:
+class LayerRecord(Values):
     """What `layers/<id>/json` says. size: bytes of regular files in `diff/`, hard links once; entries: how many paths
     besides the root.
 
@@ -73,8 +72,8 @@ class Layers:
         if not is_hex_id(layer_id):
             raise NotFound(f"No such layer: {layer_id}")
         try:
-            document = json.loads(files.read(os.path.join(self.path(layer_id), "json")))
-            return LayerRecord(**{key: document[key] for key in LayerRecord.__slots__})
+            document = jsons.loads(files.read(os.path.join(self.path(layer_id), "json")))
+            return LayerRecord(**{key: document[key] for key in LayerRecord.fields()})
         except FileNotFoundError:
             raise NotFound(f"No such layer: {layer_id}")
         except (ValueError, KeyError, TypeError) as error:
@@ -201,7 +200,7 @@ class Layers:
         return True
 
     def _write(self, staged: str, record: LayerRecord) -> None:
-        files.write_new(os.path.join(staged, "json"), json.dumps(asdict(record), indent=1).encode(), sync=False)
+        files.write_new(os.path.join(staged, "json"), jsons.sheet(record.plain()).encode(), sync=False)
 
 
 def _kept_xattrs(path: str) -> list[tuple[str, bytes]]:

@@ -203,10 +203,10 @@ class Store:
 
 def remove_tree(path: str) -> None:
     """Remove a file or a whole tree by descriptors, never following a link; absent is fine."""
-    from engine.kernel import paths
+    from engine.kernel import trees
 
     parent = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        paths.remove_tree(parent, os.path.basename(path))
+        trees.remove_tree(parent, os.path.basename(path))
     finally:
         os.close(parent)

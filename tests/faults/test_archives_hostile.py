@@ -18,7 +18,7 @@ import pytest
 
 from engine.errors import InvalidInput
 from engine.kernel import mounts
-from engine.kernel.paths import remove_tree
+from engine.kernel.trees import remove_tree
 from engine.layers.entry import Entries, Entry
 from engine.layers.pack import pack
 from engine.layers.scan import scan

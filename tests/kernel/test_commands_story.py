@@ -12,7 +12,7 @@ import pytest
 
 from engine.cgroups import open_group
 from engine.cgroups.names import parent_name
-from engine.kernel.processes import is_same
+from engine.kernel.proc import is_same
 from engine.store.root import Store
 from tests.support.command import Strata
 from tests.support.leftovers import settle, take

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from engine.kernel import interfaces, namespaces, processes
+from engine.kernel import interfaces, namespaces, proc, processes
 from tests.support.isolated import isolated
 from tests.support.needs import needs_root
 
@@ -60,7 +60,7 @@ def test_setns_enters_several_namespaces_of_a_pidfd_at_once() -> None:
             os._exit(0)
         namespaces.setns(pidfd, ALL & ~namespaces.CLONE_NEWPID)
         same = [namespaces.namespace_id("self", kind) == namespaces.namespace_id(pid, kind) for kind in KINDS]
-        processes.pidfd_send_signal(pidfd, processes.SIGKILL)
+        proc.pidfd_send_signal(pidfd, proc.SIGKILL)
         processes.wait(pidfd)
         return same
 

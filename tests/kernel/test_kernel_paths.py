@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernel import mounts, paths, processes
+from engine.kernel import mounts, paths, proc, processes, trees
 from tests.support.isolated import isolated
 from tests.support.needs import needs_root
 
@@ -22,7 +22,7 @@ def remove(base: Path, name: str) -> str:
     """Remove a tree; the error it ended with, or ""."""
     fd = os.open(base, os.O_PATH)
     try:
-        paths.remove_tree(fd, name)
+        trees.remove_tree(fd, name)
     except OSError as error:
         return f"{errno.errorcode[error.errno or 0]} {error.strerror}"
     finally:
@@ -128,7 +128,7 @@ def test_a_symlink_swapped_in_is_removed_and_not_followed(tmp_path: Path) -> Non
         fd = os.open(tree, os.O_PATH)
         swapper = os.fork()
         if swapper == 0:
-            processes.set_parent_death_signal(processes.SIGKILL)  # the test runner may be killed
+            processes.set_parent_death_signal(proc.SIGKILL)  # the test runner may be killed
             try:
                 while True:
                     paths.renameat2(fd, "a", fd, "b", paths.RENAME_EXCHANGE)

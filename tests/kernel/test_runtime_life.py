@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import Conflict, InvalidInput, NotRunning, StartFailed
-from engine.kernel.processes import start_time
+from engine.kernel.proc import start_time
 from engine.runtime.client import Launcher, Monitor
 from tests.support.runtime import Config, Ended, Lab, collect, eventually, eventually_empty, gone, lab
 

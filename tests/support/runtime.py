@@ -26,7 +26,7 @@ import pytest
 
 from engine.cgroups.names import parent_name
 from engine.errors import NotRunning
-from engine.kernel import paths
+from engine.kernel import trees
 from engine.runtime.client import Launcher, Monitor, Session, Started
 from engine.runtime.orphans import bury_container
 from engine.runtime.plan import Plan, make_plan
@@ -163,7 +163,7 @@ class Lab:
                 bury_container(str(self.root), directory.name)
         left = eventually_empty(lambda: [*self.groups(), *_processes(self.root), *_mounts(self.root)])
         parent = os.open(self.root.parent, os.O_RDONLY | os.O_DIRECTORY)
-        paths.remove_tree(parent, self.root.name)
+        trees.remove_tree(parent, self.root.name)
         os.close(parent)
         return left
 

@@ -35,6 +35,7 @@ FLOORS = {
     "engine.progress": 1,
     "engine.errors": 1,
     "engine.settings": 1,
+    "engine.jsons": 0,
     "engine.values": 0,
 }
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine import trace
-from engine.kernel import paths
+from engine.kernel import paths, trees
 from engine.kernel.syscalls import AT_FDCWD
 
 
@@ -101,7 +101,7 @@ def test_remove_tree_takes_files_links_fifos_and_whole_trees_and_follows_nothing
     (Path(os.fsdecode(os.fsencode(tree) + b"/\xff\xfe\n dir")) / "x").touch()
     (tmp_path / "alone").symlink_to(kept)
     for name in ("tree", "alone", b"missing"):
-        paths.remove_tree(here, name)
+        trees.remove_tree(here, name)
     assert os.listdir(tmp_path) == ["kept"]
     assert (kept / "file").read_text() == "stays"
 
@@ -110,7 +110,7 @@ def test_remove_tree_goes_deeper_than_any_path_or_stack(here: int, tmp_path: Pat
     try:
         deep(here, 3_000)
         before = len(os.listdir("/proc/self/fd"))
-        paths.remove_tree(here, "d")
+        trees.remove_tree(here, "d")
         assert os.listdir(tmp_path) == []
         assert len(os.listdir("/proc/self/fd")) == before
     finally:
@@ -131,7 +131,7 @@ def test_a_directory_moved_away_meanwhile_does_not_lead_out_of_the_tree(here: in
         return real(fd)
 
     with mock.patch.object(os, "scandir", scan), pytest.raises(OSError, match="moved elsewhere") as caught:
-        paths.remove_tree(here, "tree")
+        trees.remove_tree(here, "tree")
     assert caught.value.errno == errno.ESTALE
     assert sorted(os.listdir(tmp_path / "other")) == ["a", "b"]
 
@@ -148,7 +148,7 @@ def deep(parent: int, levels: int) -> None:
     os.close(fd)
 
 
-trees = st.recursive(
+TREES = st.recursive(
     st.just(None) | st.just("link"),
     lambda inside: st.dictionaries(
         st.binary(min_size=1, max_size=12).filter(lambda name: not {0, 47} & set(name) and name not in (b".", b"..")),
@@ -160,12 +160,12 @@ trees = st.recursive(
 
 
 @settings(max_examples=40, deadline=None)
-@given(tree=trees)
+@given(tree=TREES)
 def test_remove_tree_removes_any_tree(tree: object, tmp_path_factory: pytest.TempPathFactory) -> None:
     base = tmp_path_factory.mktemp("any")
     grow(os.fsencode(base) + b"/tree", tree)
     fd = os.open(base, os.O_PATH)  # searching is all it needs
-    paths.remove_tree(fd, "tree")
+    trees.remove_tree(fd, "tree")
     os.close(fd)
     assert os.listdir(base) == []
 
@@ -185,7 +185,7 @@ def grow(path: bytes, tree: object) -> None:
 def test_remove_tree_is_one_step_of_the_trace(here: int, tmp_path: Path) -> None:
     (tmp_path / "it's").mkdir()
     trace.begin()
-    paths.remove_tree(here, "it's")
+    trees.remove_tree(here, "it's")
     steps = [step for step in trace.end() if step.call == "remove_tree"]
     assert [step.shell for step in steps] == [f"rm -rf --one-file-system '{tmp_path}/it'\"'\"'s'"]
 
@@ -193,20 +193,20 @@ def test_remove_tree_is_one_step_of_the_trace(here: int, tmp_path: Path) -> None
 def test_what_becomes_a_directory_meanwhile_is_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tree" / "late").mkdir(parents=True)
     (tmp_path / "tree" / "late" / "file").touch()
-    real = paths._Removal._open
+    real = trees._Removal._open
     early = ["late"]
 
-    def before(removal: paths._Removal, name: str) -> int:
+    def before(removal: trees._Removal, name: str) -> int:
         """As if `late` were still a file when it is looked at first."""
         if name in early:
             early.remove(name)
             raise NotADirectoryError(errno.ENOTDIR, "not yet")
         return real(removal, name)
 
-    monkeypatch.setattr(paths._Removal, "_open", before)
+    monkeypatch.setattr(trees._Removal, "_open", before)
     parent = os.open(tmp_path, os.O_PATH)
     try:
-        paths.remove_tree(parent, "tree")
+        trees.remove_tree(parent, "tree")
     finally:
         os.close(parent)
     assert not early and not os.listdir(tmp_path)

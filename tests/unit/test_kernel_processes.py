@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.kernel import processes
+from engine.kernel import proc, processes
 from tests.support.isolated import isolated
 
 
@@ -62,38 +62,38 @@ def test_wait_tells_a_status_a_signal_and_that_it_still_runs() -> None:
         time.sleep(60)
         os._exit(0)
     assert processes.wait(pidfd, block=False) is None
-    processes.pidfd_send_signal(pidfd, processes.SIGTERM)
+    proc.pidfd_send_signal(pidfd, proc.SIGTERM)
     assert processes.wait(pidfd) == 128 + 15
     with pytest.raises(ProcessLookupError):
-        processes.pidfd_send_signal(pidfd, 0)
+        proc.pidfd_send_signal(pidfd, 0)
     with pytest.raises(ChildProcessError, match="P_PIDFD"):
         processes.wait(pidfd)
     os.close(pidfd)
 
 
 def test_a_process_is_its_pid_and_start_time_and_a_zombie_is_none() -> None:
-    own = processes.start_time(os.getpid())
+    own = proc.start_time(os.getpid())
     assert own is not None
-    assert processes.is_same(os.getpid(), own)
-    assert not processes.is_same(os.getpid(), own + 1)
+    assert proc.is_same(os.getpid(), own)
+    assert not proc.is_same(os.getpid(), own + 1)
     pid = os.fork()
     if pid == 0:
         os._exit(0)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    start = processes.start_time(pid)
+    start = proc.start_time(pid)
     assert start is not None and start >= own
-    assert not processes.is_same(pid, start)
+    assert not proc.is_same(pid, start)
     os.waitpid(pid, 0)
-    assert processes.start_time(pid) is None
+    assert proc.start_time(pid) is None
     with pytest.raises(ProcessLookupError):
-        processes.pidfd_open(pid)
+        proc.pidfd_open(pid)
 
 
 def test_a_name_full_of_parentheses_does_not_hide_the_start_time() -> None:
     def odd() -> tuple[str, bool]:
-        before = processes.start_time(os.getpid())
+        before = proc.start_time(os.getpid())
         processes.set_name(") R 1 (99 x")
-        return Path("/proc/self/comm").read_text(), before == processes.start_time(os.getpid())
+        return Path("/proc/self/comm").read_text(), before == proc.start_time(os.getpid())
 
     assert isolated(odd, 0) == (") R 1 (99 x\n", True)
 
