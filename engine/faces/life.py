@@ -1,0 +1,93 @@
+"""The life of containers: created, started, stopped, gone."""
+
+from __future__ import annotations
+
+from engine.faces.face import Face
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.commands.options import CreateOptions, ExecOptions
+    from engine.runtime.client import Session
+
+
+class Life(Face):
+    """One method a verb that changes a container."""
+
+    def create(
+        self, image: str, options: CreateOptions | None = None, *, warn: Callable[[str], None] | None = None
+    ) -> str:
+        """A read-write layer on the image's top layer, and a configuration; nothing is started. Returns the id.
+
+        warn: told of choices that this machine cannot hold.
+        """
+        from engine.commands.create import create
+
+        return create(self._context, image, options, warn=warn)
+
+    def start(
+        self, ref: str, attach: bool = False, stdin: bool = False, size: tuple[int, int] = (0, 0)
+    ) -> Session | None:
+        """Start a created or exited container; already running is fine. attach: a Session on its streams;
+        stdin: that session also feeds its standard input; size: (rows, columns) of a terminal."""
+        from engine.commands.start import start
+
+        return start(self._context, ref, attach=attach, stdin=stdin, size=size)
+
+    def run(
+        self,
+        image: str,
+        options: CreateOptions | None = None,
+        attach: bool = False,
+        size: tuple[int, int] = (0, 0),
+    ) -> tuple[str, Session | None]:
+        """Create, then start: (id, a Session when attached). One that cannot start stays, as `created`, unless it
+        was to remove itself."""
+        from engine.commands.create import create
+
+        _ = self._context.launcher  # gets ready while the container is made
+        container = create(self._context, image, options)
+        stdin = bool(options and options.open_stdin)
+        return container, self.start(container, attach=attach, stdin=stdin, size=size)
+
+    def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+        """Stop signal, grace (seconds; None = the container's or 10; negative = for ever), then SIGKILL."""
+        from engine.commands.stop import stop
+
+        stop(self._context, ref, timeout, signal)
+
+    def kill(self, ref: str, signal: str = "KILL") -> None:
+        """Send a signal; SIGKILL waits for the end, any other returns at once."""
+        from engine.commands.kill import kill
+
+        kill(self._context, ref, signal)
+
+    def pause(self, ref: str) -> None:
+        """Freeze its cgroup: no signal, the processes cannot notice."""
+        from engine.commands.pause import pause
+
+        pause(self._context, ref)
+
+    def unpause(self, ref: str) -> None:
+        from engine.commands.pause import unpause
+
+        unpause(self._context, ref)
+
+    def remove(self, ref: str, force: bool = False, volumes: bool = False) -> None:
+        """Remove a stopped container and its read-write layer; force: kill it first."""
+        from engine.commands.remove import remove
+
+        remove(self._context, ref, force=force, volumes=volumes)
+
+    def wait(self, ref: str) -> int:
+        """Block until it has ended: its exit status."""
+        from engine.commands.wait import wait
+
+        return wait(self._context, ref)
+
+    def exec(self, ref: str, options: ExecOptions, size: tuple[int, int] = (0, 0)) -> Session:
+        """One more process in a running container's namespaces and cgroup. size: (rows, columns) of a terminal."""
+        from engine.commands.exec import execute
+
+        return execute(self._context, ref, options, size)

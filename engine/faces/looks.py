@@ -1,0 +1,84 @@
+"""Looking at containers: what there is, what they wrote, changed, and use."""
+
+from __future__ import annotations
+
+from engine.faces.face import Face
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from engine.commands.logs import LogLine
+    from engine.commands.processes import Process, Stats
+    from engine.commands.summaries import ContainerSummary
+    from engine.faces.face import Filters
+    from engine.layers.diff import Change
+    from engine.network.links import Link
+    from engine.store.containers import Container
+
+
+class Looks(Face):
+    """One method a verb that looks at containers."""
+
+    def containers(
+        self, all: bool = False, filters: Filters | None = None, size: bool = False, last: int = 0
+    ) -> list[ContainerSummary]:
+        """Newest first; only running ones unless `all`, `last` (so many) or a filter on the state asks for more."""
+        from engine.commands.ps import containers
+
+        return containers(self._context, all=all, filters=filters, size=size, last=last)
+
+    def container(self, ref: str) -> Container:
+        from engine.commands.lookup import container
+
+        return container(self._context, ref)
+
+    def logs(
+        self,
+        ref: str,
+        follow: bool = False,
+        tail: int | None = None,
+        since: str | None = None,
+        until: str | None = None,
+    ) -> Iterator[LogLine]:
+        """What it wrote; follow: wait for more until it ends. since, until: RFC 3339."""
+        from engine.commands.logs import logs
+
+        return logs(self._context, ref, follow=follow, tail=tail, since=since, until=until)
+
+    def diff(self, ref: str) -> list[Change]:
+        """What a container added (A), changed (C) and deleted (D), sorted by path."""
+        from engine.commands.diff import diff
+
+        return diff(self._context, ref)
+
+    def processes(self, ref: str) -> list[Process]:
+        """Its processes now, by pid inside; empty when it does not run."""
+        from engine.commands.processes import processes
+
+        return processes(self._context, ref)
+
+    def stats(self, ref: str) -> Stats:
+        """What it uses now. Raises NotRunning."""
+        from engine.commands.processes import stats
+
+        return stats(self._context, ref)
+
+    def namespaces(self, ref: str) -> dict[str, int]:
+        """Namespace name ("pid", "mnt" …) → inode number, of its pid 1. Raises NotRunning."""
+        from engine.commands.processes import namespaces
+
+        return namespaces(self._context, ref)
+
+    def links(self, ref: str) -> list[Link]:
+        """Network links of its net namespace with their addresses. Raises NotRunning. Slow to import: pyroute2."""
+        from engine.commands.processes import links
+
+        return links(self._context, ref)
+
+    def trace(self, ref: str) -> list[dict[str, Any]]:
+        """The real kernel-facing steps of its last start, oldest first (`engine.trace.Step.as_dict`)."""
+        from engine.commands.trace import trace
+
+        return trace(self._context, ref)
