@@ -17,6 +17,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--detach-keys", type=detach_keys, metavar="string", help="Override the key sequence for detaching a container"
     )
+    parser.add_argument("--privileged", action="store_true", help="Give extended privileges to the command")
     add_process_flags(parser)
 
 
@@ -41,6 +42,7 @@ def run(args: Args) -> int:
         tty=args.tty,
         stdin=stdin,
         detach=args.detach,
+        privileged=args.privileged,
     )
     session = Engine(args.root).exec(args.words[0], options, terminal_size() if args.tty else (0, 0))
     if args.detach:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engine.commands import confining
 from engine.commands.options import CreateOptions
 from engine.errors import Conflict, InvalidInput
 from engine.settings import Limits
@@ -71,6 +72,7 @@ def configure(record: ImageRecord, image: str, options: CreateOptions, container
         entrypoint, cmd = options.entrypoint, options.command
     if not (entrypoint or cmd):
         raise InvalidInput("no command specified")
+    confining.check(options.settings)
     return ContainerConfig(
         id=container_id,
         name=name,

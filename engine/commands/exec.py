@@ -35,5 +35,6 @@ def execute(context: Context, ref: str, options: ExecOptions, size: tuple[int, i
         tty=options.tty,
         stdin=options.stdin,
         detach=options.detach,
+        privileged=options.privileged,
         size=size,
     )

@@ -22,6 +22,7 @@ def start(
     session feeds its standard input, if the container keeps one open. size: (rows, columns) of the caller's terminal.
     Conflict when it is paused; StartFailed (125, 126, 127), which is also recorded in its state (as 128, 126, 127).
     """
+    from engine.commands.confining import confined
     from engine.commands.monitors import monitor_of
     from engine.runtime.plan import make_plan
     from engine.store.container import PAUSED, Container
@@ -35,6 +36,7 @@ def start(
         if not container.state.running:
             try:
                 plan = make_plan(_mounted(context, container.config), context.store.root, size=size)
+                plan = confined(context.store, container.config.settings, plan)
                 return context.launcher.start(plan, attach=attach).session
             except StartFailed as failed:
                 if container.config.auto_remove:

@@ -1,8 +1,9 @@
 """The last steps of every way in: from root of the host to the container's process. Init and join share them.
 
 The order matters: what needs root or the full capabilities (directories, owners of the streams, the bounding set)
-comes before the identity, the capabilities last, exec at the very end. Nothing is imported and no file is opened by a
-path of the host: the root is already the container's. Errors are `Refused` with docker's words and status.
+comes before the identity, the capabilities last, the filter of system calls and exec at the very end. Nothing is
+imported and no file is opened by a path of the host: the root is already the container's. Errors are `Refused` with
+docker's words and status.
 """
 
 from __future__ import annotations
@@ -14,14 +15,18 @@ import sys
 import time
 
 from engine.errors import InvalidInput
-from engine.kernel import capabilities, processes
-from engine.kernel.syscalls import record
+from engine.kernel import capabilities, paths, processes, seccomp
+from engine.kernel.syscalls import AT_FDCWD, record
 from engine.runtime import users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+
+_PROC_ROOT = 1
+"""PROC_ROOT_INO: the number of a procfs's own top directory."""
 
 
 class Refused(Exception):
@@ -111,11 +116,37 @@ def own_streams(uid: int) -> None:
             os.fchown(stream, uid, -1)
 
 
-def drop(account: users.Account, keep: Sequence[str]) -> None:
-    """Become the user, with no capability but `keep` (names without CAP_) in any set; inheritable and ambient empty.
+def label(labels: Sequence[tuple[str, str]]) -> None:
+    """Tell security modules what the program is to be labelled as: (file below /proc/self/attr, text) each.
 
-    A capability this process lacks itself cannot be given and is left out.
+    The container's own procfs is used, once it has proved to be one: whoever put another file there would decide what
+    is written where (runc CVE-2019-19921, 2025-52881).
     """
+    if not labels:
+        return
+    rules = paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_MAGICLINKS
+    proc = paths.openat2(AT_FDCWD, "/proc", os.O_PATH | os.O_DIRECTORY, resolve=rules)
+    if paths.filesystem_type(proc) != paths.PROC_SUPER_MAGIC or os.fstat(proc).st_ino != _PROC_ROOT:
+        raise Refused("/proc in the container is no procfs: its processes cannot be labelled", 126)
+    rules |= paths.RESOLVE_BENEATH | paths.RESOLVE_NO_XDEV
+    for name, text in labels:
+        file = paths.openat2(proc, f"{os.getpid()}/attr/{name}", os.O_WRONLY, resolve=rules)
+        start = time.monotonic_ns()
+        os.write(file, os.fsencode(text))
+        record("write", (f"/proc/self/attr/{name}", text), len(text), 0, start)
+        os.close(file)
+    os.close(proc)
+
+
+def drop(account: users.Account, held: dict[str, Any]) -> None:
+    """Become the user, with no capability but `held["capabilities"]` in any set; inheritable and ambient empty.
+
+    held: of the plan, or the request of an exec: capabilities (names without CAP_), no_new_privileges, seccomp.
+    A capability this process lacks itself cannot be given and is left out.
+    With a filter to come CAP_SYS_ADMIN stays until execve takes it, by the bounding set, which has not got it: the
+    kernel takes a filter from nobody else, or with no_new_privs, which would end set-user-id programs.
+    """
+    keep, no_new_privileges = held["capabilities"], held["no_new_privileges"]
     processes.new_session_keyring("strata")  # keys of whoever started us stay with them
     _effective, permitted, _inheritable = capabilities.get()
     kept = capabilities.mask("CAP_" + name for name in keep) & permitted
@@ -126,6 +157,10 @@ def drop(account: users.Account, keep: Sequence[str]) -> None:
     _step("setresgid", os.setresgid, account.gid, account.gid, account.gid)
     _step("setresuid", os.setresuid, account.uid, account.uid, account.uid)
     capabilities.clear_ambient()
+    if no_new_privileges:
+        processes.set_no_new_privs()
+    elif held["seccomp"][1]:
+        kept |= capabilities.mask(("CAP_SYS_ADMIN",)) & permitted
     capabilities.set(kept, kept, 0)
 
 
@@ -168,17 +203,31 @@ def _check(path: str, name: str) -> None:
         raise Refused(f'exec: "{name}": stat {path}: {text}', _status(error)) from error
 
 
-def run(path: str, argv: Sequence[str], env: dict[str, str], goodbye: Callable[[], None]) -> NoReturn:
+def run(
+    path: str, argv: Sequence[str], env: dict[str, str], held: dict[str, Any], goodbye: Callable[[], None]
+) -> NoReturn:
     """execve: every descriptor but 0, 1, 2 closes, every signal is as a new program expects it.
 
-    goodbye: called when only execve is left to do; that step is in the trace already.
+    held: as for `drop`. goodbye: called when only filter and execve are left to do; they are in the trace already.
+    A filter that lets nobody write on a socket also keeps a failure of execve from being told: exit status 1 is left.
     """
+    flags, program = held["seccomp"]
     processes.close_range(3, flags=processes.CLOSE_RANGE_CLOEXEC)
     processes.reset_signals()
     os.umask(0o022)
+    if program:
+        record(
+            "seccomp",
+            ("SECCOMP_SET_MODE_FILTER", flags, f"{len(program) // 8} instructions"),
+            0,
+            0,
+            time.monotonic_ns(),
+        )
     record("execve", (path, " ".join(argv), f"{len(env)} variables"), "", 0, time.monotonic_ns())
     goodbye()
     try:
+        if program:
+            seccomp.install(program, flags)
         os.execve(path, list(argv), env)
     except OSError as error:
         status = 126 if error.errno == errno.ENOEXEC else _status(error)

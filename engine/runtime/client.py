@@ -205,14 +205,16 @@ class Monitor:
         stdin: bool = False,
         detach: bool = False,
         size: tuple[int, int] = (0, 0),
+        privileged: bool = False,
     ) -> Session:
         """Run one more process in the container and wait until its program runs.
 
         env: added to the container's own; cwd, user: "" = the container's. The session's `pid` is its number
         outside. detach: its streams lead nowhere, and the session that is returned is closed.
+        privileged: every capability, no filter of system calls, no label.
         StartFailed with 126 or 127 when the command cannot run.
         """
-        request = {
+        request: dict[str, object] = {
             "op": "exec",
             "argv": tuple(argv),
             "env": tuple(env),
@@ -223,6 +225,10 @@ class Monitor:
             "detach": detach,
             "size": size,
         }
+        if privileged:
+            from engine.runtime.confinement import every_capability
+
+            request["held"] = {"capabilities": every_capability(), "seccomp": (0, b""), "labels": ()}
         session, answer = self._session(request)
         assert isinstance(answer, dict)
         session.pid = answer["pid"]

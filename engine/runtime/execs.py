@@ -73,7 +73,8 @@ class Entry:
             "user": request["user"] or plan["user"],
             "tty": request["tty"],
             "size": request["size"],
-            "capabilities": plan["capabilities"],
+            **{name: plan[name] for name in ("capabilities", "no_new_privileges", "seccomp", "labels")},
+            **request.get("held", {}),
         }
 
     def _streams(self, opened: list[int]) -> tuple[int, int, int]:

@@ -68,10 +68,11 @@ def _enter(plan: dict[str, Any], sock: _socket.socket, streams: tuple[int, int, 
     env = become.environment(plan["env"], account.home)
     become.enter_directory(plan["cwd"], make=True)
     become.own_streams(account.uid)
-    become.drop(account, plan["capabilities"])
+    become.label(plan["labels"])
+    become.drop(account, plan)
     path = become.program(plan["argv"], env.get("PATH", ""))
     _die_with_monitor(sock)
-    become.run(path, plan["argv"], env, lambda: handshake.send_steps(sock))
+    become.run(path, plan["argv"], env, plan, lambda: handshake.send_steps(sock))
 
 
 def _open_streams(plan: dict[str, Any], sock: _socket.socket, streams: tuple[int, int, int], root: rootfs.Root) -> None:

@@ -41,8 +41,8 @@ def run(
 ) -> NoReturn:
     """Become the program that was asked for inside the container, or tell the monitor why not and end.
 
-    request: argv, env (whole), cwd, user, tty, size, capabilities. streams: descriptors for 0, 1, 2 (not used with a
-    terminal). The rest as for init.
+    request: argv, env (whole), cwd, user, tty, size, and what `become` needs of the plan. streams: descriptors
+    for 0, 1, 2 (not used with a terminal). The rest as for init.
     """
     try:
         become.shut_imports()
@@ -77,9 +77,10 @@ def _enter(
     env = become.environment(request["env"], account.home)
     become.enter_directory(request["cwd"], make=False)
     become.own_streams(account.uid)
-    become.drop(account, request["capabilities"])
+    become.label(request["labels"])
+    become.drop(account, request)
     path = become.program(request["argv"], env.get("PATH", ""))
-    become.run(path, request["argv"], env, lambda: handshake.send_steps(sock))
+    become.run(path, request["argv"], env, request, lambda: handshake.send_steps(sock))
 
 
 def _open_terminal(sock: _socket.socket, size: tuple[int, int]) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 
 from engine.errors import StartFailed
+from engine.runtime import confinement
+from engine.runtime.confinement import CAPABILITIES, MASKED, READ_ONLY
 from engine.settings import Limits
 from engine.values import Values
 
@@ -47,22 +49,6 @@ if TYPE_CHECKING:
         @property
         def settings(self) -> Settings: ...
 
-
-CAPABILITIES = (
-    *("CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID"),
-    *("SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"),
-)
-"""What a container's processes may hold (bounding, permitted, effective); inheritable and ambient stay empty."""
-
-MASKED = (
-    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
-    *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
-    "/sys/firmware",
-    "/sys/devices/virtual/powercap",
-)
-"""Hidden: files behind the null device, directories behind an empty read-only one; absent ones are skipped."""
-
-READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 """Character devices in /dev, mode 0666: name, major, minor (Documentation/admin-guide/devices.txt)."""
@@ -117,7 +103,8 @@ class Plan(Values):
 
     root: the store's; lowers: directories top → bottom, the skeleton last; argv: the command, looked up in PATH inside
     the container; env: whole, in order, without doubles; user: "" = root, else user[:group] as names or numbers;
-    size: (rows, columns) of a new terminal.
+    size: (rows, columns) of a new terminal; seccomp: flags and program of the filter, an empty one for none; labels:
+    for security modules, as (file below /proc/self/attr, text); device_rules: () = docker's, ("a",) = all devices.
     """
 
     id: str
@@ -143,6 +130,10 @@ class Plan(Values):
     masked: tuple[str, ...] = MASKED
     read_only: tuple[str, ...] = READ_ONLY
     capabilities: tuple[str, ...] = CAPABILITIES
+    no_new_privileges: bool = False
+    seccomp: tuple[int, bytes] = (0, b"")
+    labels: tuple[tuple[str, str], ...] = ()
+    device_rules: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = NAMESPACES
     limits: Limits = Limits()
 
@@ -173,7 +164,9 @@ class Plan(Values):
             *(f"  limit    {name} {_listed(value)}" for name, value in _chosen(self.limits)),
             f"hostname   {self.hostname}",
             f"user       {self.user or 'root'}",
-            f"may        {' '.join(self.capabilities)}",
+            f"may        {' '.join(self.capabilities)}{'; no new privileges' if self.no_new_privileges else ''}",
+            f"seccomp    {f'{len(self.seccomp[1]) // 8} instructions' if self.seccomp[1] else 'none'}",
+            *(f"label      {file}: {text}" for file, text in self.labels),
             f"directory  {self.cwd or '/'}",
             *(f"env        {item}" for item in self.env),
             f"terminal   {'yes' if self.tty else 'no'}; stdin {'open' if self.open_stdin else '/dev/null'}",
@@ -225,8 +218,9 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0)) -> P
         auto_remove=config.auto_remove,
         cgroup=(parent_name(root), config.id),
         size=size,
-        mounts=(*MOUNTS, *own),
+        mounts=(*(_writable(mount) if config.settings.privileged else mount for mount in MOUNTS), *own),
         limits=config.settings.limits,
+        **_confined(config.settings),
     )
 
 
@@ -241,6 +235,25 @@ def _chosen(limits: Limits) -> list[tuple[str, Any]]:
 
 def _listed(value: Any) -> str:
     return " ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _confined(settings: Settings) -> dict[str, Any]:
+    """The fields that say what its processes may do; the filter and labels, which depend on the machine, come later."""
+    masked, read_only = confinement.masked_paths(settings)
+    return {
+        "masked": masked,
+        "read_only": read_only,
+        "capabilities": confinement.capabilities(settings),
+        "no_new_privileges": confinement.security(settings.security_opt).no_new_privileges,
+        "device_rules": ("a",) if settings.privileged else (),
+    }
+
+
+def _writable(mount: Mount) -> Mount:
+    """The kernel's own files for a privileged container."""
+    if mount.kind not in ("sysfs", "cgroup"):
+        return mount
+    return mount.replaced(attributes=tuple(word for word in mount.attributes if word != "ro"))
 
 
 def environment(own: Sequence[str], hostname: str, tty: bool) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import gc
 import os
 
 from engine import cgroups, trace
-from engine.cgroups.devices import limit_devices
+from engine.cgroups.devices import DEFAULT_DEVICES, limit_devices
 from engine.kernel import capabilities, mounts, namespaces, paths, processes
 from engine.runtime import init, orphans, wire
 from engine.runtime.handshake import AIM, BORN, FAILED, RUNS, Handshake, last_words, words
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _KEPT = (
     *("id", "name", "root", "directory", "cgroup", "env", "cwd", "user", "capabilities"),
-    *("tty", "open_stdin", "auto_remove"),
+    *("tty", "open_stdin", "auto_remove", "no_new_privileges", "seccomp", "labels"),
 )
 """Of the plan, what the monitor needs while the container runs."""
 
@@ -87,7 +87,7 @@ def _start(
             from engine.settings import Limits
 
             hold(group, Limits(**plan["limits"]))
-        limit_devices(group)
+        limit_devices(group, plan["device_rules"] or DEFAULT_DEVICES)
         handshake.give_word()
         write_steps(directory, "trace.jsonl", _steps(handshake))
         failure, descriptors = handshake.failure, handshake.descriptors

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.store.root import Store
 
 FILES = ("images.json", "images.json.spare", "compressed.json")
-KNOWN = {*(name.partition("/")[0] for name in DIRECTORIES), *FILES, "incoming", "skeleton", "run"}
+KNOWN = {*(name.partition("/")[0] for name in DIRECTORIES), *FILES, "incoming", "skeleton", "run", "seccomp"}
 CHUNK = 1 << 20
 
 

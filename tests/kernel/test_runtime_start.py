@@ -10,7 +10,8 @@ import pytest
 
 from engine.errors import StartFailed
 from engine.kernel.namespaces import namespace_id
-from engine.runtime.plan import CAPABILITIES, MASKED, NAMESPACES, READ_ONLY
+from engine.runtime.confinement import CAPABILITIES, MASKED, READ_ONLY
+from engine.runtime.plan import NAMESPACES
 from tests.support.runtime import Ended, Lab, lab
 
 __all__ = ["lab"]

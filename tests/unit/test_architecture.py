@@ -30,6 +30,7 @@ FLOORS = {
     "engine.layers": 3,
     "engine.cgroups": 3,
     "engine.registry": 3,
+    "engine.seccomp": 2,
     "engine.oci": 2,
     "engine.kernel": 2,
     "engine.trace": 1,
