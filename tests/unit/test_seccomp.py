@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -204,7 +204,7 @@ def read(document: object, wish: Wish = HERE) -> Profile:
     return profile
 
 
-def one(call: dict[str, object], **more: object) -> Profile:
+def one(call: Mapping[str, object], **more: object) -> Profile:
     return read({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [call], **more})
 
 
