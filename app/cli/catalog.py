@@ -38,6 +38,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "wait": ("wait", "Block until one or more containers stop, then print their exit codes"),
 }
 
+# Commands at the top level that look at no store.
+WITHOUT_STORE = ("login", "logout", "version")
+
 # Words that are known inside a group only → (module in app.cli, one line).
 INSIDE: dict[str, tuple[str, str]] = {
     "container prune": ("container_prune", "Remove all stopped containers"),

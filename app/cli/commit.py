@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.output import out
+from app.cli.output import out, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,13 @@ def run(args: Args) -> int:
 
     ref, name = args.words[0], args.words[1] if len(args.words) > 1 else None
     image = Engine(args.root).commit(
-        ref, name, message=args.message, author=args.author, changes=args.change, pause=args.pause
+        ref,
+        name,
+        message=args.message,
+        author=args.author,
+        changes=args.change,
+        pause=args.pause,
+        warn=lambda text: words(f"strata: {text}"),
     )
     out(f"{image}\n")
     return 0

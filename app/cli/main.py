@@ -58,7 +58,8 @@ def _dispatch(words: list[str]) -> int:
     top.add_argument(
         "--root",
         metavar="path",
-        help="Where images and containers are kept (default: $STRATA_ROOT, else /var/lib/strata)",
+        help="Where images and containers are kept (default: $STRATA_ROOT, else /var/lib/strata, "
+        "else an ordinary user's own data directory)",
     )
     top.add_argument("-v", "--version", action="store_true", help="Print version information and quit")
     try:
@@ -94,7 +95,7 @@ def _command(command: str, path: str, words: list[str], root: str | None) -> int
         args = parser.parse(words)
     except HelpWanted:
         return _print(parser.help_text())
-    args.root = root
+    args.root = root if command in catalog.WITHOUT_STORE else _own_store(root)
     status: int = verb.run(args)
     return status
 
@@ -114,11 +115,29 @@ def _group(group: str, words: list[str], root: str | None) -> int:
 
 
 def _explore(root: str | None) -> int:
+    root = _own_store(root)
     from app.tui.app import run as explore
     from engine.engine import Engine
 
     with Engine(root) as engine:
         return explore(engine)
+
+
+def _own_store(root: str | None) -> str | None:
+    """Who is not root becomes it in the user namespace of his store, before there is a second thread; the store's root.
+
+    What does not need the store is done without: help, and errors of the command line.
+    """
+    if os.geteuid() == 0:
+        return root
+    from app.cli.output import words
+    from engine.commands.context import default_root
+    from engine.rootless import enter
+
+    own = os.path.realpath(root or default_root())
+    for word in enter(own):
+        words(f"strata: {word}")
+    return own
 
 
 def _unknown(path: str, word: str, known: list[str]) -> UsageError:

@@ -13,6 +13,7 @@ import struct
 
 import engine.cgroups.files as files
 from engine.kernel import bpf
+from engine.kernel.proc import mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ _ACCESSES = {"m": 1, "r": 2, "w": 4}
 
 def limit_devices(group: Group, rules: Iterable[str] = DEFAULT_DEVICES) -> bool:
     """Let a group's processes use only these devices. False where nothing on this machine can: v1 without a devices
-    tree."""
+    tree; and where nothing need: in a user namespace."""
+    if mapped():
+        return False  # no device can be made in a user namespace, nor opened in its file systems
     if group.v1("devices"):
         files.write(group.v1("devices") + "/devices.deny", "a")
         path = group.v1("devices") + "/devices.allow"

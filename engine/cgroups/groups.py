@@ -27,6 +27,11 @@ FREEZE_SECONDS = 10.0
 KILL_SECONDS = 10.0
 REMOVE_SECONDS = 2.0
 
+NOT_DELEGATED = (
+    "the container has no control group of its own: none was delegated to the user who started it "
+    "(with systemd: systemd-run --user --scope -p Delegate=yes strata …)"
+)
+
 
 def create(parent: str, name: str, hierarchy: Hierarchy | None = None) -> Group:
     """Make the group `parent`/`name` in every tree, new and empty.
@@ -108,6 +113,8 @@ class Group:
 
         Ended ones that were not waited for are left out.
         """
+        if not self.directories:
+            return []
         directory = self.v1("freezer") or self.v1("pids") or next(iter(self.directories.values()))
         found: set[int] = set()
         for group in (directory, *files.below(directory)):
@@ -271,6 +278,8 @@ class Group:
         return bool(self.v1("freezer") or self.v2)
 
     def _v2_file(self, name: str) -> str:
+        if not self.directories:
+            raise OSError(errno.ENODEV, NOT_DELEGATED)
         if not self.v2:
             raise OSError(errno.ENODEV, f"cgroup {self.path}: this machine has neither a v1 freezer nor a v2 tree")
         return f"{self.v2}/{name}"

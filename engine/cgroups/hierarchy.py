@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 
+from engine.cgroups.delegation import delegated
+from engine.kernel.proc import mapped
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +39,8 @@ class Hierarchy:
     """The mounted cgroup trees.
 
     shape: "v2", "hybrid" or "v1". mounts: where each v1 controller's tree is mounted, by controller.
-    unified: where the v2 tree is mounted, or "".
+    unified: where the v2 tree is mounted, or "". An ordinary user's: the group in it that is his, or "": then there
+    are no trees at all, and containers are in no group of their own.
     """
 
     __slots__ = ("mounts", "shape", "unified")
@@ -68,10 +72,15 @@ class CgroupMount:
         self.links = tuple(links)
 
 
-def detect(mountinfo: str = "/proc/self/mountinfo") -> Hierarchy:
-    """Find the cgroup trees among this process's mounts; OSError ENODEV when none is mounted."""
+def detect(mountinfo: str = "/proc/self/mountinfo", pid: int | str = "self") -> Hierarchy:
+    """Find the cgroup trees among this process's mounts; OSError ENODEV when none is mounted.
+
+    In a user namespace: what was delegated to the user above the process `pid`, often nothing (`delegation`).
+    """
     with open(mountinfo, "rb") as file:
         hierarchy = parse(file)
+    if mapped():
+        return Hierarchy({}, delegated(hierarchy.unified, pid))
     if not hierarchy.trees():
         raise OSError(19, f"no cgroup file system is mounted here ({mountinfo}); mount one at /sys/fs/cgroup")
     return hierarchy
@@ -101,6 +110,8 @@ def mount_plan(hierarchy: Hierarchy) -> list[CgroupMount]:
 
     The tmpfs must stay writable until the targets and links in it are made.
     """
+    if not hierarchy.trees():
+        return []
     if hierarchy.shape == "v2":
         return [CgroupMount("cgroup2", "")]
     plan = [CgroupMount("tmpfs", "", ("mode=755",))]

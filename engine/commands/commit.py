@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from engine.errors import Conflict, NoSuchImage
@@ -25,12 +25,14 @@ def commit(
     author: str = "",
     changes: Sequence[str] = (),
     pause: bool = True,
+    warn: Callable[[str], None] | None = None,
 ) -> str:
     """Make an image of a container and return the image's id; a name is given to it (or taken over from another).
 
     changes: Dockerfile instructions (`engine.commands.changes`). pause: freeze the container while its layer is packed,
-    so that the layer is one moment's. InvalidInput for a bad name or change; Conflict when the image it was made from
-    was removed meanwhile (its layers are here, but not what they were called).
+    so that the layer is one moment's; warn: is told when that cannot be, for want of a freezer. InvalidInput for a bad
+    name or change; Conflict when the image it was made from was removed meanwhile (its layers are here, but not what
+    they were called).
     """
     from engine.archive.assemble import add_image, layer_from_archive, layers_of, pack_layer
     from engine.commands.changes import apply_changes
@@ -50,7 +52,7 @@ def commit(
         settings = apply_changes(_config_of(own, base.config.config), changes)
         with store.tmp_dir() as staging:
             upper, parent = store.layers.diff_path(container_id), own.layers[-1] if own.layers else None
-            with _still(context, container) if pause else _nothing():
+            with _still(context, container, warn) if pause else _nothing():
                 archive, digest = pack_layer(store, staging, "layer", upper, parent)
             layer = layer_from_archive(
                 store, staging, archive, digest, parent, diff_id=digest, created=created, created_by=command
@@ -98,14 +100,19 @@ def _config_of(own: ContainerConfig, image: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _still(context: Context, container: Container) -> Iterator[None]:
-    """Freeze a running container for a while; a paused one stays paused."""
+def _still(context: Context, container: Container, warn: Callable[[str], None] | None) -> Iterator[None]:
+    """Freeze a running container for a while; a paused one stays paused, one without a group of its own runs on."""
+    from engine.cgroups.groups import NOT_DELEGATED
     from engine.commands.monitors import monitor_of
+    from engine.commands.processes import group_of
     from engine.errors import NotRunning
 
     monitor = monitor_of(context, container)
     frozen = False
-    if container.state.status == "running":
+    if container.state.status == "running" and not group_of(context, container).directories:
+        if warn is not None:
+            warn(f"not paused while its layer is packed: {NOT_DELEGATED}")
+    elif container.state.status == "running":
         try:
             monitor.pause()
             frozen = True

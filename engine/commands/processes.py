@@ -51,7 +51,7 @@ def processes(context: Context, ref: str) -> list[Process]:
     if not container.state.running:
         return []
     try:
-        found = [_process(pid) for pid in _group(context, container).pids()]
+        found = [_process(pid) for pid in _pids(group_of(context, container), container)]
     except FileNotFoundError:
         return []  # it ended meanwhile, and its cgroup went with it
     return sorted((process for process in found if process), key=lambda process: process.pid)
@@ -64,9 +64,9 @@ def stats(context: Context, ref: str) -> Stats:
     container = find(context, ref)
     if not container.state.running:
         raise NotRunning(container.id)
-    group = _group(context, container)
+    group = group_of(context, container)
     try:
-        return Stats(cpu=group.cpu(), memory=group.memory(), pids=len(group.pids()), at=time.monotonic())
+        return Stats(cpu=group.cpu(), memory=group.memory(), pids=len(_pids(group, container)), at=time.monotonic())
     except FileNotFoundError:
         raise NotRunning(container.id) from None
 
@@ -97,11 +97,29 @@ def links(context: Context, ref: str) -> list[Link]:
         raise NotRunning(container.id) from None
 
 
-def _group(context: Context, container: Container) -> Group:
-    from engine.cgroups import open_group
+def group_of(context: Context, container: Container) -> Group:
+    """The group of a running container; without directories where an ordinary user has none."""
+    from engine.cgroups import detect, open_group
     from engine.cgroups.names import parent_name
 
-    return open_group(parent_name(context.root), container.id)
+    return open_group(parent_name(context.root), container.id, detect(pid=container.state.pid))
+
+
+def _pids(group: Group, container: Container) -> list[int]:
+    """The processes of a container: those of its group, or without one those of its pid namespace."""
+    from engine.kernel.namespaces import namespace_id
+
+    if group.directories:
+        return group.pids()
+    own = namespace_id(container.state.pid, "pid")
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if own is not None and namespace_id(pid, "pid") == own:
+                found.append(int(pid))
+        except PermissionError:
+            continue  # somebody else's
+    return sorted(found)
 
 
 def _process(pid: int) -> Process | None:

@@ -24,6 +24,7 @@ def start(
     """
     from engine.commands.confining import confined
     from engine.commands.monitors import monitor_of
+    from engine.kernel.proc import mapped
     from engine.runtime.plan import make_plan
     from engine.store.container import PAUSED, Container
 
@@ -35,7 +36,7 @@ def start(
             raise Conflict("cannot start a paused container, try unpause instead")
         if not container.state.running:
             try:
-                plan = make_plan(_mounted(context, container.config), context.store.root, size=size)
+                plan = make_plan(_mounted(context, container.config), context.store.root, size=size, mapped=mapped())
                 plan = confined(context.store, container.config.settings, plan)
                 return context.launcher.start(plan, attach=attach).session
             except StartFailed as failed:

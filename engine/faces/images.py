@@ -45,11 +45,12 @@ class Images(Face):
         author: str = "",
         changes: Sequence[str] = (),
         pause: bool = True,
+        warn: Callable[[str], None] | None = None,
     ) -> str:
         """A new image: the container's, with its read-write layer, turned read-only, on top. Returns the image id."""
         from engine.commands.commit import commit
 
-        return commit(self._context, ref, name, message=message, author=author, changes=changes, pause=pause)
+        return commit(self._context, ref, name, message=message, author=author, changes=changes, pause=pause, warn=warn)
 
     def tag(self, source: str, target: str) -> None:
         from engine.commands.tag import tag

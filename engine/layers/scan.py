@@ -31,16 +31,18 @@ _KINDS = {
 }
 
 
-def scan(diff_path: str | bytes | int, *, digests: bool = False, userxattr: bool = False) -> Entries:
+def scan(diff_path: str | bytes | int, *, digests: bool = False, userxattr: bool | None = None) -> Entries:
     """The entries of the layer directory (path or descriptor), in tree order, the root first.
 
     digests: read every file and say its content's digest. userxattr: the layer is of an overlay mounted with
-    `userxattr`, whose marks are `user.overlay.*`; they are not believed otherwise, as anybody may set them.
+    `userxattr`, whose marks are `user.overlay.*`; they are not believed otherwise, as anybody may set them. None: as
+    this process mounts them.
     InvalidInput for a path longer than PATH_MAX, which a container can make, and no process can name.
     """
     fd = os.dup(diff_path) if isinstance(diff_path, int) else open_root(diff_path)
     try:
-        return _Scan(fd, digests, whiteouts.USER if userxattr else whiteouts.TRUSTED).run()
+        marks = whiteouts.marks() if userxattr is None else whiteouts.USER if userxattr else whiteouts.TRUSTED
+        return _Scan(fd, digests, marks).run()
     finally:
         os.close(fd)
 

@@ -9,7 +9,9 @@ What an archive may say and what becomes of it (tests/faults/test_archives_*.py)
   directory that the archive has makes it opaque, of anything else it is already said, and so it is in an opaque one;
 - a character device 0:0 is refused: it would be a whiteout; of extended attributes only those of `whiteouts.is_kept`
   are taken, silently, because honest archives carry others;
-- names of aufs (`.wh..wh.plnk` …) are skipped; owner, mode and times of a hard link are those of its file.
+- names of aufs (`.wh..wh.plnk` …) are skipped; owner, mode and times of a hard link are those of its file;
+- in a user namespace nobody makes devices or sets `trusted.*`: they are entries all the same, and the archive keeps
+  them, but they are not on the disk, as in rootless docker; where one number alone is mapped, so are other owners.
 Names, owners, sizes, numbers of entries are checked against limits; what is wrong raises InvalidInput, and the caller
 removes its staging directory with whatever is in it.
 """
@@ -20,11 +22,12 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
-from errno import EPERM
+from errno import EINVAL, EPERM
 from typing import TYPE_CHECKING
 
 from engine.errors import InvalidInput
 from engine.kernel import xattrs
+from engine.kernel.proc import mapped
 from engine.layers import sparse, whiteouts
 from engine.layers.entry import Entries
 from engine.layers.names import is_aufs, owner, split_name
@@ -99,6 +102,7 @@ class _Unpacking:
         root = self.tree.root
         root.mode, root.uid, root.gid = stat.S_IMODE(before.st_mode), before.st_uid, before.st_gid
         root.mtime_ns = before.st_mtime_ns
+        self.mapped = mapped()
         # Files made in a directory with the setgid bit, or by somebody else than root, need a chown even when root's.
         self.owner = (os.geteuid(), before.st_gid if before.st_mode & stat.S_ISGID else os.getegid())
         self._make = {"f": self._file, "h": self._hard_link, "l": self._symlink, "c": self._device, "b": self._device}
@@ -112,6 +116,8 @@ class _Unpacking:
                 except OSError as error:
                     needs_root = error.errno == EPERM and self.owner[0] != 0
                     advice = ": unpacking needs root, try again with sudo" if needs_root else ""
+                    if error.errno == EINVAL and self.mapped:
+                        advice = self._unmapped(member)
                     raise OSError(error.errno, f"unpack {member.name}: {error.strerror}{advice}") from error
                 if self.tree.count > self.limits.entries:
                     raise InvalidInput(f"the archive has more than {self.limits.entries} entries")
@@ -175,10 +181,10 @@ class _Unpacking:
         fd = os.open(name, _NEW_FILE, 0o600, dir_fd=self.tree.fd(directory))
         try:
             inode.digest = self._content(fd, member)
-            if (inode.uid, inode.gid) != self.owner:
+            if (inode.uid, inode.gid) != self.owner and self.mapped != 1:
                 os.fchown(fd, inode.uid, inode.gid)
             os.fchmod(fd, inode.mode)
-            for attribute, value in inode.xattrs:
+            for attribute, value in self._settable(inode.xattrs):
                 os.setxattr(fd, attribute, value)
             os.utime(fd, ns=(inode.mtime_ns, inode.mtime_ns))
         finally:
@@ -237,8 +243,9 @@ class _Unpacking:
             found = self.tree.find(parent, target) if target else None
         if found is None or isinstance(found[1], Directory) or found[1].kind == "w":
             raise InvalidInput(f"{member.name}: a hard link to {member.target!r}, not in the archive so far")
-        source, here = self.tree.both(found[0], directory)
-        os.link(target, name, src_dir_fd=source, dst_dir_fd=here, follow_symlinks=False)
+        if not (self.mapped and found[1].kind in ("c", "b")):
+            source, here = self.tree.both(found[0], directory)
+            os.link(target, name, src_dir_fd=source, dst_dir_fd=here, follow_symlinks=False)
         self.tree.add(directory, name, found[1])
 
     def _symlink(self, directory: Directory, name: bytes, member: Member) -> None:
@@ -259,6 +266,9 @@ class _Unpacking:
             raise InvalidInput(f"{member.name}: no device has the number {major}:{minor}")
         inode = self._inode(member)
         inode.rdev = member.rdev
+        if self.mapped and member.kind != "p":
+            self.tree.add(directory, name, inode)
+            return
         fd = self.tree.fd(directory)
         os.mknod(name, 0o600 | _DEVICES[member.kind], os.makedev(major, minor), dir_fd=fd)
         self._finish_special(directory, name, inode)
@@ -266,11 +276,11 @@ class _Unpacking:
     def _finish_special(self, directory: Directory, name: bytes, inode: Inode) -> None:
         """Owner, mode, attributes and time of what cannot be opened."""
         fd = self.tree.fd(directory)
-        if (inode.uid, inode.gid) != self.owner:
+        if (inode.uid, inode.gid) != self.owner and self.mapped != 1:
             os.chown(name, inode.uid, inode.gid, dir_fd=fd, follow_symlinks=False)
         if inode.kind != "l":
             os.chmod(name, inode.mode, dir_fd=fd)
-        for attribute, value in inode.xattrs:
+        for attribute, value in self._settable(inode.xattrs):
             xattrs.set(fd, name, attribute, value)
         os.utime(name, ns=(inode.mtime_ns, inode.mtime_ns), dir_fd=fd, follow_symlinks=False)
         self.tree.add(directory, name, inode)
@@ -289,18 +299,42 @@ class _Unpacking:
             raise InvalidInput(f"{member.name}: the archive has more than {self.limits.xattrs} bytes of attributes")
         return kept
 
+    def _settable(self, attributes: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+        """Those of a member's attributes that can be set here; access lists name users, so they need their numbers."""
+        if not self.mapped or not attributes:
+            return attributes
+        out = ("trusted.", "system.posix_acl_") if self.mapped == 1 else ("trusted.",)
+        return tuple(one for one in attributes if not one[0].startswith(out))
+
+    def _unmapped(self, member: Member | Directory) -> str:
+        """What to say of a member that the kernel finds invalid, when its owner may be the reason."""
+        return (
+            f" (it belongs to {member.uid}:{member.gid}, and {self.mapped} numbers are mapped: more can be given in "
+            "/etc/subuid and /etc/subgid)"
+        )
+
     def _finish(self) -> None:
         """Directories' owners, modes, attributes and times, now that nothing is made in them any more."""
         self.tree.drop_idle_whiteouts()
         for directory in self.tree.directories():
             fd = self.tree.fd(directory)
-            os.fchown(fd, directory.uid, directory.gid)
+            if self.mapped != 1:
+                self._own_directory(fd, directory)
             os.fchmod(fd, directory.mode)
-            for attribute, value in directory.xattrs:
+            for attribute, value in self._settable(directory.xattrs):
                 os.setxattr(fd, attribute, value)
             if directory.opaque:
                 whiteouts.make_opaque(fd)
             os.utime(fd, ns=(directory.mtime_ns, directory.mtime_ns))
+
+    def _own_directory(self, fd: int, directory: Directory) -> None:
+        try:
+            os.fchown(fd, directory.uid, directory.gid)
+        except OSError as error:
+            if error.errno != EINVAL or not self.mapped:
+                raise
+            what = f"unpack {os.fsdecode(directory.path)}: {error.strerror}{self._unmapped(directory)}"
+            raise OSError(EINVAL, what) from error
 
 
 def _write(fd: int, data: bytes) -> None:

@@ -19,6 +19,7 @@ import os
 import stat
 
 from engine.errors import InvalidInput
+from engine.kernel.proc import mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ OPAQUE_MARKER = b".wh..wh..opq"
 
 TRUSTED = "trusted.overlay."
 USER = "user.overlay."
+
+
+def marks() -> str:
+    """What overlayfs's own attributes begin with in this process's stores: trusted ones are the machine's root's."""
+    return USER if mapped() else TRUSTED
 
 
 def is_kept(attribute: str) -> bool:
@@ -52,7 +58,7 @@ def make_whiteout(dirfd: int, name: bytes, mtime_ns: int = 0) -> None:
 
 def make_opaque(fd: int) -> None:
     """Make the directory of this descriptor opaque, in the kernel's form."""
-    os.setxattr(fd, TRUSTED + "opaque", b"y")
+    os.setxattr(fd, marks() + "opaque", b"y")
 
 
 def mounted(diff_paths: Sequence[str]) -> list[str]:
@@ -61,9 +67,10 @@ def mounted(diff_paths: Sequence[str]) -> list[str]:
     overlayfs merges the roots of its layers without asking whether one is opaque (measured on 6.18, and so in
     ovl_get_root), though an archive may say so of its root like of any directory.
     """
+    opaque = marks() + "opaque"
     for count, path in enumerate(diff_paths, 1):
         try:
-            value = os.getxattr(path, TRUSTED + "opaque")
+            value = os.getxattr(path, opaque)
         except OSError as error:
             # A layer that is missing is the mount's to tell.
             if error.errno not in (errno.ENODATA, errno.ENOTSUP, errno.ENOENT):

@@ -15,7 +15,7 @@ import sys
 import time
 
 from engine.errors import InvalidInput
-from engine.kernel import capabilities, paths, processes, seccomp
+from engine.kernel import capabilities, paths, proc, processes, seccomp
 from engine.kernel.syscalls import AT_FDCWD, record
 from engine.runtime import users
 
@@ -113,7 +113,10 @@ def own_streams(uid: int) -> None:
     for stream in (0, 1, 2):
         found = os.fstat(stream)
         if found.st_uid != uid and (stat.S_ISFIFO(found.st_mode) or os.isatty(stream)):
-            os.fchown(stream, uid, -1)
+            try:
+                os.fchown(stream, uid, -1)
+            except OSError as error:
+                raise _unmapped(error, uid) from error
 
 
 def label(labels: Sequence[tuple[str, str]]) -> None:
@@ -153,15 +156,30 @@ def drop(account: users.Account, held: dict[str, Any]) -> None:
     capabilities.limit_bounding(kept)
     if account.uid:
         capabilities.keep_caps(True)
-    _step("setgroups", os.setgroups, account.groups)
-    _step("setresgid", os.setresgid, account.gid, account.gid, account.gid)
-    _step("setresuid", os.setresuid, account.uid, account.uid, account.uid)
+    try:
+        if proc.mapped() != 1:  # a map of one number goes with no leave to drop groups (user_namespaces(7))
+            _step("setgroups", os.setgroups, account.groups)
+        _step("setresgid", os.setresgid, account.gid, account.gid, account.gid)
+        _step("setresuid", os.setresuid, account.uid, account.uid, account.uid)
+    except OSError as error:
+        raise _unmapped(error, account.uid) from error
     capabilities.clear_ambient()
     if no_new_privileges:
         processes.set_no_new_privs()
     elif held["seccomp"][1]:
         kept |= capabilities.mask(("CAP_SYS_ADMIN",)) & permitted
     capabilities.set(kept, kept, 0)
+
+
+def _unmapped(error: OSError, uid: int) -> Exception:
+    """What to say when an account's number is invalid: in a user namespace, that it may have no number outside."""
+    if error.errno != errno.EINVAL or not proc.mapped():
+        return error
+    return Refused(
+        f"user {uid}, or one of its groups, cannot be had here: {proc.mapped()} numbers are mapped, of which "
+        f"{proc.mapped() - 1} from /etc/subuid and /etc/subgid",
+        125,
+    )
 
 
 def _step(name: str, function: Callable[..., None], *args: object) -> None:

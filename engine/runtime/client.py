@@ -127,7 +127,9 @@ class Launcher:
 
         if os.geteuid() != 0:
             raise errors.StartFailed(
-                "starting a container needs root (rootless comes with a later release): try again with sudo", 125
+                "starting a container needs root, if only in a user namespace (engine.rootless): "
+                "use the strata command, or try again with sudo",
+                125,
             )
         self._words = os.memfd_create("strata-launcher-stderr", os.MFD_CLOEXEC)
         ours, theirs = _socket.socketpair()

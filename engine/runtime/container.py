@@ -97,6 +97,10 @@ class Container:
         """An error of the monitor itself: nobody would look after the container any more, so it ends."""
         reason = f"the monitor failed: {whence(error)}"
         try:
+            self.init.signal(proc.SIGKILL)  # and its pid namespace with it, where there is no group
+        except OSError:
+            pass  # it has ended
+        try:
             self.group.kill()
             self.group.remove()
         except OSError as another:

@@ -41,6 +41,7 @@ def main(number: int) -> NoReturn:
     LIBC.signal(proc.SIGCHLD, c_void_p(_SIG_IGN))  # the kernel reaps the monitors
     client = _socket.socket(fileno=number)
     os.set_inheritable(number, False)
+    proc.mapped()  # all who come from here know it, wherever they go
     hierarchy = _hierarchy()
     sys.path_importer_cache.clear()  # lists of the standard library's files: room for what monitors will need
     gc.collect()

@@ -58,6 +58,12 @@ NAMESPACES = ("mnt", "pid", "uts", "ipc", "net", "cgroup")
 OVERLAY_OPTIONS = ("redirect_dir=off", "metacopy=off", "index=off", "xino=off")
 """Said whatever the kernel's defaults: a read-write layer must mean the same on every machine and in an archive."""
 
+USER_OVERLAY_OPTIONS = ("userxattr", "redirect_dir=nofollow", *OVERLAY_OPTIONS[1:])
+"""In a user namespace, where overlayfs marks files with attributes that users may set, and never takes `off` for it."""
+
+TTY_GROUP = 5
+"""Debian's, and docker's for every image."""
+
 MOST_LAYERS = 500
 """OVL_MAX_STACK in fs/overlayfs/overlayfs.h: the most lower directories of one overlay."""
 
@@ -90,7 +96,7 @@ class Mount(Values):
 MOUNTS = (
     Mount("proc", "/proc", ("nosuid", "nodev", "noexec")),
     Mount("tmpfs", "/dev", ("nosuid",), ("mode=755", "size=65536k")),
-    Mount("devpts", "/dev/pts", ("nosuid", "noexec"), ("ptmxmode=0666", "mode=0620", "gid=5")),
+    Mount("devpts", "/dev/pts", ("nosuid", "noexec"), ("ptmxmode=0666", "mode=0620", f"gid={TTY_GROUP}")),
     Mount("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec")),
     Mount("cgroup", "/sys/fs/cgroup", ("ro", "nosuid", "nodev", "noexec")),
     Mount("mqueue", "/dev/mqueue", ("nosuid", "nodev", "noexec")),
@@ -136,13 +142,13 @@ class Plan(Values):
     device_rules: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = NAMESPACES
     limits: Limits = Limits()
+    overlay: tuple[str, ...] = OVERLAY_OPTIONS
 
     def wire(self) -> dict[str, object]:
         """The plan as plain data that marshal takes: what the monitor works from."""
         plain: dict[str, object] = {name: getattr(self, name) for name in self.fields()}
         plain["skeleton_path"] = self.skeleton
         plain["mounts"] = tuple((m.kind, m.target, m.attributes, m.options, m.source) for m in self.mounts)
-        plain["overlay"] = OVERLAY_OPTIONS
         plain["limits"] = dict(_chosen(self.limits))
         plain["devices"] = DEVICES
         plain["skeleton"] = SKELETON if self.skeleton in self.lowers else ()
@@ -153,7 +159,7 @@ class Plan(Values):
         return [
             f"container  {self.id[:12]} {self.name}",
             f"namespaces {' '.join(self.namespaces)}",
-            f"overlay    {self.rootfs} ({','.join(OVERLAY_OPTIONS)})",
+            f"overlay    {self.rootfs} ({','.join(self.overlay)})",
             f"  upper    {self.upper}",
             *(f"  lower    {lower}" for lower in self.lowers),
             *(f"mount      {mount}" for mount in self.mounts),
@@ -174,10 +180,11 @@ class Plan(Values):
         ]
 
 
-def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0)) -> Plan:
+def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapped: int = 0) -> Plan:
     """The plan of starting this container of the store at `root` (an absolute path).
 
-    size: (rows, columns) of the caller's terminal, (0, 0) when unknown; used with `config.tty` only.
+    size: (rows, columns) of the caller's terminal, (0, 0) when unknown; used with `config.tty` only. mapped: how many
+    groups an ordinary user has (`engine.kernel.namespaces.mapped`), 0 = we are the machine's root.
     StartFailed when there is nothing to run.
     """
     from engine.cgroups.names import parent_name  # hashing costs more than the rest of a plan: only when one is made
@@ -218,7 +225,8 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0)) -> P
         auto_remove=config.auto_remove,
         cgroup=(parent_name(root), config.id),
         size=size,
-        mounts=(*(_writable(mount) if config.settings.privileged else mount for mount in MOUNTS), *own),
+        mounts=(*(_fitting(mount, config.settings.privileged, mapped) for mount in MOUNTS), *own),
+        overlay=USER_OVERLAY_OPTIONS if mapped else OVERLAY_OPTIONS,
         limits=config.settings.limits,
         **_confined(config.settings),
     )
@@ -249,11 +257,14 @@ def _confined(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _writable(mount: Mount) -> Mount:
-    """The kernel's own files for a privileged container."""
-    if mount.kind not in ("sysfs", "cgroup"):
-        return mount
-    return mount.replaced(attributes=tuple(word for word in mount.attributes if word != "ro"))
+def _fitting(mount: Mount, privileged: bool, mapped: int) -> Mount:
+    """A mount as this container has it: the kernel's own files are a privileged one's to write, and in a user namespace
+    without a group `tty` terminals belong to the group of who opens them."""
+    if privileged and mount.kind in ("sysfs", "cgroup"):
+        return mount.replaced(attributes=tuple(word for word in mount.attributes if word != "ro"))
+    if mount.kind == "devpts" and 0 < mapped <= TTY_GROUP:
+        return mount.replaced(options=tuple(option for option in mount.options if option != f"gid={TTY_GROUP}"))
+    return mount
 
 
 def environment(own: Sequence[str], hostname: str, tty: bool) -> tuple[str, ...]:

@@ -202,8 +202,11 @@ def _devices(dev: int, devices: Sequence[tuple[str, int, int]], path: str) -> No
     before = os.umask(0)
     for name, major, minor in devices:
         start = time.monotonic_ns()
-        os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
-        record("mknod", (f"{path}/{name}", "S_IFCHR|0666", f"{major}:{minor}"), 0, 0, start)
+        try:
+            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
+            record("mknod", (f"{path}/{name}", "S_IFCHR|0666", f"{major}:{minor}"), 0, 0, start)
+        except PermissionError:  # nobody makes devices in a user namespace
+            _bind_device(dev, name, os.makedev(major, minor))
     os.umask(before)
     for name in ("pts", "shm", "mqueue"):
         os.mkdir(name, 0o755, dir_fd=dev)
@@ -211,12 +214,25 @@ def _devices(dev: int, devices: Sequence[tuple[str, int, int]], path: str) -> No
         os.symlink(link, name, dir_fd=dev)
 
 
+def _bind_device(dev: int, name: str, number: int) -> None:
+    """Put the host's device of this name into a new /dev. OSError ENODEV when it has another number."""
+    made = mounts.open_tree(AT_FDCWD, f"/dev/{name}", mounts.OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW)
+    found = os.fstat(made)
+    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != number:
+        raise OSError(errno.ENODEV, f"the host's /dev/{name} is device {os.major(number)}:{os.minor(number)} no more")
+    place = os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=dev)
+    mounts.move_mount(made, "", place, "", _ONTO)
+    os.close(place)
+    os.close(made)
+
+
 def open_null(dev: int) -> int:
     """The container's own null device, open for reading and writing; OSError when that is not what it is.
 
     Never the host's: a container's root may change mode and owner of what its streams are.
     """
-    null = paths.openat2(dev, "null", os.O_RDWR | os.O_NOCTTY, resolve=_INSIDE)
+    # Made or bound there (`_devices`): another mount is fine, and what it is gets checked.
+    null = paths.openat2(dev, "null", os.O_RDWR | os.O_NOCTTY, resolve=_INSIDE & ~paths.RESOLVE_NO_XDEV)
     found = os.fstat(null)
     if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
         raise OSError(errno.ENODEV, f"/dev/null is device {os.major(found.st_rdev)}:{os.minor(found.st_rdev)}")
