@@ -34,6 +34,7 @@ def run(args: Args) -> int:
         ("Logging Driver", found["LoggingDriver"]),
         ("Cgroup Driver", found["CgroupDriver"]),
         ("Cgroup Version", f"{found['CgroupVersion']} ({found['CgroupShape']})"),
+        ("Security Options", ", ".join(option.removeprefix("name=") for option in found["SecurityOptions"])),
         ("Kernel Version", found["KernelVersion"]),
         ("Operating System", found["OperatingSystem"]),
         ("OSType", found["OSType"]),

@@ -14,6 +14,7 @@ from engine.runtime import confinement
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Any
 
     from engine.runtime.plan import Plan
     from engine.settings import Settings
@@ -52,10 +53,45 @@ def confined(store: Store, settings: Settings, plan: Plan) -> Plan:
     """The plan with the filter and the labels that this machine has for it. InvalidInput when it has none to give."""
     from engine.commands.labels import labels
 
-    return plan.replaced(seccomp=_filter(store, settings, plan.capabilities), labels=labels(settings))
+    return plan.replaced(seccomp=filter_for(store, settings, plan.capabilities), labels=labels(settings))
 
 
-def _filter(store: Store, settings: Settings, held: Collection[str]) -> Filter:
+def host_config(settings: Settings) -> dict[str, Any]:
+    """docker's fields of `HostConfig`; null where docker has null."""
+    masked, read_only = confinement.masked_paths(settings)
+    options = [option for option in settings.security_opt if option != "systempaths=unconfined"]
+    return {
+        "CapAdd": _prefixed(settings.cap_add),
+        "CapDrop": _prefixed(settings.cap_drop),
+        "Privileged": settings.privileged,
+        "SecurityOpt": options or None,
+        "MaskedPaths": None if settings.privileged else list(masked),
+        "ReadonlyPaths": None if settings.privileged else list(read_only),
+    }
+
+
+def security_options() -> list[str]:
+    """docker's `SecurityOptions`: what holds containers on this machine."""
+    from engine.commands.labels import apparmor_enabled, selinux_enabled
+
+    known = {
+        "name=apparmor": apparmor_enabled(),
+        "name=seccomp,profile=builtin": _available(),
+        "name=selinux": selinux_enabled(),
+        "name=cgroupns": os.path.exists("/proc/self/ns/cgroup"),
+    }
+    return [option for option, there in known.items() if there]
+
+
+def _prefixed(names: Collection[str]) -> list[str] | None:
+    return [name if name == confinement.ALL else f"CAP_{name}" for name in names] or None
+
+
+def filter_for(store: Store, settings: Settings, held: Collection[str]) -> Filter:
+    """The filter for these capabilities; none where it was so wished, or the kernel has no seccomp, as with docker.
+
+    InvalidInput when a profile was asked for that cannot be had.
+    """
     profile = confinement.security(settings.security_opt).seccomp
     if profile == confinement.UNCONFINED or not (profile or not settings.privileged):
         return NO_FILTER

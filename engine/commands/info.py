@@ -45,6 +45,7 @@ def version(context: Context) -> dict[str, Any]:
 def info(context: Context) -> dict[str, Any]:
     """docker's fields, as far as they mean something here."""
     from engine.cgroups import detect
+    from engine.commands.confining import security_options
 
     containers = context.store.containers.snapshots()
     images = context.store.images.all()
@@ -63,6 +64,7 @@ def info(context: Context) -> dict[str, Any]:
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2" if hierarchy.shape == "v2" else "1",
         "CgroupShape": hierarchy.shape,
+        "SecurityOptions": security_options(),
         "KernelVersion": os.uname().release,
         "OperatingSystem": _operating_system(),
         "OSType": "linux",

@@ -43,7 +43,9 @@ def inspect(context: Context, ref: str, type: str | None = None, *, size: bool =
 
 
 def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
+    from engine.commands import confining
     from engine.commands.info import architecture
+    from engine.commands.labels import apparmor_profile
     from engine.commands.limiting import host_config
     from engine.commands.lookup import container as find
 
@@ -77,6 +79,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
         "RestartCount": 0,
         "Driver": "overlay2",
         "Platform": "linux",
+        "AppArmorProfile": apparmor_profile(own.settings),
         "Architecture": architecture(),
         "ExecIDs": _execs(context, container),
         "HostConfig": {
@@ -85,7 +88,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
             "AutoRemove": own.auto_remove,
             "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
             **host_config(own.settings.limits),
-            "Privileged": False,
+            **confining.host_config(own.settings),
             "ReadonlyRootfs": False,
         },
         "GraphDriver": _graph(context, own.id, own.layers),

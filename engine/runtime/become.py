@@ -135,7 +135,11 @@ def label(labels: Sequence[tuple[str, str]]) -> None:
     for name, text in labels:
         file = paths.openat2(proc, f"{os.getpid()}/attr/{name}", os.O_WRONLY, resolve=rules)
         start = time.monotonic_ns()
-        os.write(file, os.fsencode(text))
+        try:
+            os.write(file, os.fsencode(text))
+        except OSError as error:  # ENOENT: there is no such profile
+            why = (error.strerror or "").lower()
+            raise Refused(f"failed to apply the label {text!r} (/proc/self/attr/{name}): {why}", 125) from error
         record("write", (f"/proc/self/attr/{name}", text), len(text), 0, start)
         os.close(file)
     os.close(proc)
