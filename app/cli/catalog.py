@@ -47,6 +47,7 @@ INSIDE: dict[str, tuple[str, str]] = {
     "image prune": ("image_prune", "Remove unused images"),
     "system check": ("system_check", "Check that the store is whole, and mend it"),
     "system df": ("system_df", "Show disk usage"),
+    "system restart": ("system_restart", "Start what a reboot ended and restart policies want to run"),
     "system prune": ("system_prune", "Remove unused data"),
 }
 
@@ -72,7 +73,13 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "system": (
         "Manage Strata",
-        {"check": "system check", "df": "system df", "info": "info", "prune": "system prune"},
+        {
+            "check": "system check",
+            "df": "system df",
+            "info": "info",
+            "prune": "system prune",
+            "restart": "system restart",
+        },
     ),
 }
 

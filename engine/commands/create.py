@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.commands import confining
+from engine.commands import confining, living
 from engine.commands.options import CreateOptions
 from engine.errors import Conflict, InvalidInput
 from engine.settings import Limits
@@ -73,6 +73,7 @@ def configure(record: ImageRecord, image: str, options: CreateOptions, container
     if not (entrypoint or cmd):
         raise InvalidInput("no command specified")
     confining.check(options.settings)
+    living.check(options.settings, options.auto_remove)
     return ContainerConfig(
         id=container_id,
         name=name,

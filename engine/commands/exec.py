@@ -25,6 +25,8 @@ def execute(context: Context, ref: str, options: ExecOptions, size: tuple[int, i
     container = find(context, ref)
     if container.state.status == "paused":
         raise Conflict(f"container {container.id} is paused, unpause the container before exec")
+    if container.state.status == "restarting":
+        raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if not container.state.running:
         raise NotRunning(container.id)
     return monitor_of(context, container).exec(

@@ -53,7 +53,7 @@ def info(context: Context) -> dict[str, Any]:
     return {
         "ID": "",
         "Containers": len(containers),
-        "ContainersRunning": sum(one.state.status == "running" for one in containers),
+        "ContainersRunning": sum(one.state.status in ("running", "restarting") for one in containers),
         "ContainersPaused": sum(one.state.status == "paused" for one in containers),
         "ContainersStopped": sum(not one.state.running for one in containers),
         "Images": len(images),

@@ -14,6 +14,7 @@ SIGKILL = 9
 def kill(context: Context, ref: str, signal: str = "KILL") -> None:
     """Send a signal. SIGKILL waits for the end (and thaws: a v1 freezer holds it until then), others return at once.
 
+    One that asks for the end (INT, QUIT, TERM, KILL, its own stop signal) also ends what its restart policy would do.
     Conflict when the container does not run.
     """
     from engine.commands.lookup import container as find
@@ -26,7 +27,7 @@ def kill(context: Context, ref: str, signal: str = "KILL") -> None:
     try:
         if not container.state.running:
             raise NotRunning(container.id)
-        monitor.signal(number, stop=number == SIGKILL)
+        monitor.signal(number, stop=_ends(number, container.config.stop_signal))
     except NotRunning as refused:
         raise Conflict(f"cannot kill container: {ref}: {refused}") from None
     if number != SIGKILL:
@@ -43,3 +44,11 @@ def kill(context: Context, ref: str, signal: str = "KILL") -> None:
             last_state(context, container.id)
         except NoSuchContainer:
             pass
+
+
+def _ends(number: int, stop_signal: str) -> bool:
+    """Whether a signal asks a container to end, whatever it makes of that."""
+    from engine.commands.signals import signal_number
+    from engine.kernel.proc import ENDING
+
+    return number in ENDING or bool(stop_signal and number == signal_number(stop_signal))

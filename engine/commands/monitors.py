@@ -23,6 +23,8 @@ def ended(container: Container, seconds: float | None) -> bool:
     from engine.kernel.proc import is_same, pidfd_open
 
     state = container.state
+    if not state.pid:  # it waits to be started anew
+        return True
     try:
         pidfd = pidfd_open(state.pid)
     except ProcessLookupError:

@@ -17,6 +17,8 @@ def pause(context: Context, ref: str) -> None:
     container = find(context, ref)
     if not container.state.running:
         raise NotRunning(container.id)
+    if container.state.status == "restarting":
+        raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
     if container.state.status == "paused":
         raise Conflict(f"container {container.id} is already paused")
     monitor_of(context, container).pause()

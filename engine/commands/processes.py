@@ -48,7 +48,7 @@ def processes(context: Context, ref: str) -> list[Process]:
     from engine.commands.lookup import container as find
 
     container = find(context, ref)
-    if not container.state.running:
+    if not container.state.pid:
         return []
     try:
         found = [_process(pid) for pid in _pids(group_of(context, container), container)]
@@ -62,7 +62,7 @@ def stats(context: Context, ref: str) -> Stats:
     from engine.commands.lookup import container as find
 
     container = find(context, ref)
-    if not container.state.running:
+    if not container.state.pid:
         raise NotRunning(container.id)
     group = group_of(context, container)
     try:
@@ -77,7 +77,7 @@ def namespaces(context: Context, ref: str) -> dict[str, int]:
     from engine.kernel.namespaces import namespace_id
 
     container = find(context, ref)
-    if not container.state.running:
+    if not container.state.pid:
         raise NotRunning(container.id)
     found = {name: namespace_id(container.state.pid, name) for name in NAMESPACES}
     return {name: inode for name, inode in found.items() if inode is not None}
@@ -89,7 +89,7 @@ def links(context: Context, ref: str) -> list[Link]:
     from engine.network.links import links_of
 
     container = find(context, ref)
-    if not container.state.running:
+    if not container.state.pid:
         raise NotRunning(container.id)
     try:
         return links_of(container.state.pid)

@@ -32,11 +32,10 @@ def remove(context: Context, ref: str, *, force: bool = False, volumes: bool = F
             state = containers.state(container_id)
             if state.running:
                 name = containers.get(container_id).name
-                what = (
-                    "container is paused and must be unpaused first"
-                    if state.status == "paused"
-                    else "container is running: stop the container before removing or force remove"
-                )
+                what = {
+                    "paused": "container is paused and must be unpaused first",
+                    "restarting": "container is restarting: stop the container before removing or force remove",
+                }.get(state.status, "container is running: stop the container before removing or force remove")
                 raise Conflict(f'cannot remove container "/{name}": {what}')
             if containers.recorded_state(container_id).running:  # its monitor was killed
                 from engine.runtime.orphans import bury_container

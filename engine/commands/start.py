@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from engine.commands.context import Context
     from engine.runtime.client import Session
+    from engine.runtime.plan import Plan
     from engine.store.container import ContainerConfig
 
 ENGINE_FAILED = 128  # docker's exit code of a container that could not be started for another reason than its command
@@ -22,10 +23,7 @@ def start(
     session feeds its standard input, if the container keeps one open. size: (rows, columns) of the caller's terminal.
     Conflict when it is paused; StartFailed (125, 126, 127), which is also recorded in its state (as 128, 126, 127).
     """
-    from engine.commands.confining import confined
     from engine.commands.monitors import monitor_of
-    from engine.kernel.proc import mapped
-    from engine.runtime.plan import make_plan
     from engine.store.container import PAUSED, Container
 
     containers = context.store.containers
@@ -36,8 +34,7 @@ def start(
             raise Conflict("cannot start a paused container, try unpause instead")
         if not container.state.running:
             try:
-                plan = make_plan(_mounted(context, container.config), context.store.root, size=size, mapped=mapped())
-                plan = confined(context.store, container.config.settings, plan)
+                plan = plan_of(context, container.config, size)
                 return context.launcher.start(plan, attach=attach).session
             except StartFailed as failed:
                 if container.config.auto_remove:
@@ -51,6 +48,16 @@ def start(
                 containers.set_state(container_id, state)
                 raise
     return monitor_of(context, container).attach(stdin=stdin, size=size) if attach else None
+
+
+def plan_of(context: Context, config: ContainerConfig, size: tuple[int, int] = (0, 0)) -> Plan:
+    """What a start of this container will do, on this machine. StartFailed, InvalidInput."""
+    from engine.commands.confining import confined
+    from engine.kernel.proc import mapped
+    from engine.runtime.plan import make_plan
+
+    plan = make_plan(_mounted(context, config), context.store.root, size=size, mapped=mapped())
+    return confined(context.store, config.settings, plan)
 
 
 def _mounted(context: Context, config: ContainerConfig) -> ContainerConfig:

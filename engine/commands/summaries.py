@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 
 class ContainerSummary(Values):
-    """One container. Times: RFC 3339 with nanoseconds and Z, "" = never; status: created, running, paused, exited.
+    """One container. Times: RFC 3339 with nanoseconds and Z, "" = never; status: created, running, paused, restarting,
+    exited.
 
     image: the name it was created from (or the image's id, when that name is gone or now names another image).
     command: the whole argv joined by spaces. size_rw, size_root: bytes of the read-write layer and of the image
@@ -34,8 +35,8 @@ class ContainerSummary(Values):
 
     @property
     def running(self) -> bool:
-        """Whether its processes exist, frozen or not."""
-        return self.status in ("running", "paused")
+        """Whether its processes exist, frozen or not, or are about to again."""
+        return self.status in ("running", "paused", "restarting")
 
 
 class ImageSummary(Values):

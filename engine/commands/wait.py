@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 
 def wait(context: Context, ref: str) -> int:
-    """Block until the container does not run; its exit status (0 for one that never started)."""
+    """Block until the container ends; its exit status (0 for one that never started). As for docker an end counts
+    even if its restart policy starts it anew."""
     from engine.commands.lookup import container as find
     from engine.commands.monitors import last_state, monitor_of
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from engine.commands.options import CreateOptions, ExecOptions
     from engine.runtime.client import Session
+    from engine.store.container import Container
 
 
 class Life(Face):
@@ -62,6 +63,12 @@ class Life(Face):
         from engine.commands.kill import kill
 
         kill(self._context, ref, signal)
+
+    def restartable(self) -> list[Container]:
+        """The containers that do not run though their restart policy wants them to, oldest first."""
+        from engine.commands.living import restartable
+
+        return restartable(self._context)
 
     def pause(self, ref: str) -> None:
         """Freeze its cgroup: no signal, the processes cannot notice."""

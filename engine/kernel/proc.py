@@ -19,6 +19,10 @@ SIGCONT = 18
 SIGSTOP = 19
 
 
+ENDING = (2, 3, SIGKILL, SIGTERM)
+"""Signals by which a person asks a process to end: INT, QUIT, KILL, TERM."""
+
+
 def pidfd_open(pid: int) -> int:
     """A descriptor that stands for this process and never for another; ProcessLookupError when there is none."""
     start = time.monotonic_ns()
@@ -55,6 +59,18 @@ def is_same(pid: int, start: int) -> bool:
     """Whether the process with this pid and start time still runs; a zombie does not."""
     fields = _stat(pid)
     return bool(fields) and int(fields[19]) == start and fields[0] not in (b"Z", b"X")
+
+
+def boot_id() -> str:
+    """What names this run of the machine: pids and start times mean something in it only. "" without procfs."""
+    try:
+        fd = os.open("/proc/sys/kernel/random/boot_id", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(fd, 64).decode().strip()
+    finally:
+        os.close(fd)
 
 
 def _stat(pid: int) -> list[bytes]:

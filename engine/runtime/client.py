@@ -254,8 +254,13 @@ class Monitor:
         """Tell the container's terminal its new size."""
         self._call({"op": "resize", "size": (rows, columns)})
 
+    def update(self, restart: tuple[str, int] | None = None, name: str = "") -> None:
+        """Tell it what was changed in config.json: the restart policy (name, most starts), the container's name."""
+        self._call({"op": "update", "restart": restart, "name": name})
+
     def wait(self, removed: bool = False) -> int:
-        """Block until the container ends and its state is written; its exit status.
+        """Block until the container ends and its state is written; its exit status. An end after which it is started
+        anew counts, as for docker.
 
         removed: of a container that removes itself, wait until nothing is left of it.
         """

@@ -9,12 +9,13 @@ import os
 from engine import cgroups
 from engine.kernel import namespaces, proc
 from engine.kernel.syscalls import LIBC
-from engine.runtime import removal
+from engine.runtime import journal, orphans, removal
 from engine.runtime.control import Control
 from engine.runtime.execs import exit_frame
 from engine.runtime.handshake import whence, words
 from engine.runtime.loop import Loop
 from engine.runtime.records import Log, encode, now, put, stage
+from engine.runtime.revival import Revival
 from engine.runtime.tasks import Task
 
 TYPE_CHECKING = False
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _SETTLE_SECONDS = 0.1
 """After this time a container is one that stays, and its monitor makes itself small."""
+
+_ENGINE_FAILED = 128
+"""docker's exit code of a container that could not be started for another reason than its command."""
 
 _GONE = {"pid": 0, "pid_start": 0, "monitor_pid": 0, "monitor_start": 0}
 
@@ -38,7 +42,7 @@ class Container:
     """Owns a container from the birth of its first process on: its group, processes, records."""
 
     __slots__ = (
-        *("_control", "_directory", "_entered", "_finished"),
+        *("_boot", "_control", "_directory", "_ended", "_entered", "_finished", "_log", "_revival"),
         *("execs", "group", "init", "loop", "null", "paused", "plan", "stopped_by_user"),
     )
 
@@ -58,8 +62,12 @@ class Container:
         self.stopped_by_user = False
         self._entered = False
         self._finished = False
+        self._ended: dict[str, Any] = {}
+        self._boot = proc.boot_id()
+        self._log = Log(directory, "log.json")
+        self._revival = Revival(self)
         self.init.started = now()
-        self.init.log = Log(directory, "log.json")
+        self.init.log = self._log
         self._control = Control(self, removal.listen(directory))
         self._stage_state("running")
 
@@ -72,13 +80,19 @@ class Container:
         device, and a terminal's two ends if it has one.
         """
         put(self._directory, "state.json")
-        self.null, *terminal = descriptors
+        if attach:
+            self.tell("attach")
+        self.tell("start")
         client = self._control.adopt(connection)
         client.reply({"pid": self.init.pid})
         if attach:
             self.init.attach(client, stdin=self.plan["open_stdin"], once=not self.plan["tty"])
         else:
             client.finish()
+        self._take_up(streams, descriptors)
+
+    def _take_up(self, streams: list[int], descriptors: list[int]) -> None:
+        self.null, *terminal = descriptors
         if terminal:
             self.init.begin({}, -1, *terminal)
         else:
@@ -88,7 +102,7 @@ class Container:
     def look_after(self) -> None:
         """Until everything about the container is said and done."""
         try:
-            while self.init.status is None or self._control.clients:
+            while not self._finished or self._control.clients:
                 self.loop.turn()
         except BaseException as error:
             self._fail(error)
@@ -108,6 +122,7 @@ class Container:
         if not self._finished:
             removal.forget_socket(self._directory)
             self._write_state("exited", exit_code=255, error=reason, finished=now(), **_GONE)
+            self.tell("die", exitCode="255")
 
     def enter_pid_namespace(self) -> None:
         """From now on children of the monitor are born in the container's pid namespace."""
@@ -115,43 +130,110 @@ class Container:
             namespaces.setns(self.init.pidfd, namespaces.CLONE_NEWPID)
             self._entered = True
 
+    def leave_pid_namespace(self) -> None:
+        """From now on children are born in the monitor's own pid namespace: the container's has ended."""
+        if self._entered:
+            own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            namespaces.setns(own, namespaces.CLONE_NEWPID)
+            os.close(own)
+            self._entered = False
+
+    @property
+    def status(self) -> str:
+        """As in state.json: "running", "paused" or "restarting"."""
+        return "paused" if self.paused else "restarting" if self._revival.pending else "running"
+
+    def stop_wanted(self) -> None:
+        """The user wants it stopped: its next end is the last one; if it waits to be started anew, that is now."""
+        self.stopped_by_user = True
+        if self._revival.pending:
+            self._revival.cancel()
+
+    def tell(self, action: str, **attributes: str) -> None:
+        """Note an event of this container in the store's journal."""
+        journal.tell(self.plan["root"], "container", action, self.plan["id"], {**self.plan["about"], **attributes})
+
     def pause(self) -> None:
         """Freeze the container's processes; OSError ETIMEDOUT when one does not stand still."""
         self.group.freeze()
         self.paused = True
         self._write_state("paused")
+        self.tell("pause")
 
     def resume(self) -> None:
         """Let them go on."""
         self.group.thaw()
         self.paused = False
         self._write_state("running")
+        self.tell("unpause")
 
     def exec_ended(self, task: Task) -> None:
         """A process that exec brought in has ended and its output is passed on."""
         self.execs.remove(task)
         self._say_exit(task)
 
-    # Finish.
+    # The end, or a new beginning.
 
     def _init_ended(self, task: Task) -> None:
         """The first process has ended, and with its pid namespace every other; its output is passed on."""
-        assert task.log is not None and task.status is not None
-        task.log.finish()
+        assert task.status is not None
+        self._log.flush()
         oom_killed = bool(self.group.oom_kills())
         self.group.remove()
+        os.close(self.null)
+        if oom_killed:
+            self.tell("oom")
+        self.tell("die", exitCode=str(task.status), execDuration=str(int(self._revival.ran())))
+        self._ended = {
+            "exit_code": task.status,
+            "error": self._log.failure,
+            "oom_killed": oom_killed,
+            "finished": now(),
+        }
+        if not self._revival.wanted(task.status):
+            self._finish()
+            return
+        self._revival.begin()
+        try:
+            self._write_state("restarting", **self._ended, pid=0, pid_start=0)
+        except OSError as error:  # a full disk: it is said to run for a while longer
+            self._log.failure = f"its state was not written: {words(error)}"
+        self._control.answer(False, task.status)
+        self._say_exit(task)
+
+    def runs_again(self, pid: int, pidfd: int, streams: list[int], descriptors: list[int]) -> None:
+        """It was started anew and its program runs. streams, descriptors: as for `begin`."""
+        self.group = self._own_group()
+        self.init = Task(self.loop, pid, pidfd, self._init_ended)
+        self.init.started = now()
+        self.init.log = self._log
+        self._take_up(streams, descriptors)
+        try:
+            self._write_state("running")
+        except OSError as error:  # nobody could reach it: it ends, and is tried again later
+            self._log.failure = f"its state was not written: {words(error)}"
+            self.init.signal(proc.SIGKILL)
+        self.tell("start")
+
+    def _own_group(self) -> cgroups.Group:
+        parent, name = self.plan["cgroup"]
+        return cgroups.open_group(parent, name, self.group.hierarchy)
+
+    def stay_ended(self, failure: tuple[str, int] | None) -> None:
+        """It will not be started anew: the user has stopped it, or (failure: why, docker's status) it cannot be."""
+        orphans.bury(self._own_group())
+        if failure is not None:
+            status = failure[1] if failure[1] in (126, 127) else _ENGINE_FAILED
+            self._ended.update(exit_code=status, error=f"it could not be started anew: {failure[0]}")
+        self._finish()
+
+    def _finish(self) -> None:
+        self._log.finish()
         self._control.close()
         removal.forget_socket(self._directory)
-        self._write_state(
-            "exited",
-            exit_code=task.status,
-            error=task.log.failure,
-            oom_killed=oom_killed,
-            finished=now(),
-            **_GONE,
-        )
+        self._write_state("exited", **self._ended, **_GONE)
         self._finished = True
-        self._control.answer(False, task.status)
+        self._control.answer(False, self._ended["exit_code"])
         if self.plan["auto_remove"]:
             self._remove()
         else:
@@ -163,12 +245,12 @@ class Container:
         if names is None:
             self.loop.later(0.02, self._remove)
         else:
+            self.tell("destroy")
             self._take_leave()  # it is gone; to free the space may take long
             removal.delete(self.plan["root"], names)
 
     def _take_leave(self) -> None:
-        assert self.init.status is not None
-        self._control.answer(True, self.init.status)
+        self._control.answer(True, self._ended["exit_code"])
         self._say_exit(self.init)
 
     def _say_exit(self, task: Task) -> None:
@@ -198,6 +280,8 @@ class Container:
             "started": self.init.started,
             "finished": "",
             "stopped_by_user": self.stopped_by_user,
+            "restarts": self._revival.count,
+            "boot": self._boot,
         }
         state.update(changes)
         stage(self._directory, "state.json", encode(state).encode())

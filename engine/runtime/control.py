@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from engine.runtime.container import Container
+    from engine.runtime.tasks import Task
 
 
 class Control:
@@ -38,6 +39,7 @@ class Control:
             "resume": self._resume,
             "resize": self._resize,
             "wait": self._wait,
+            "update": self._update,
             "info": self._info,
         }
         container.loop.watch(listener.fileno(), IN, self._accept)
@@ -94,7 +96,7 @@ class Control:
         elif kind == wire.RESIZE and len(payload) == wire.SIZE.size:
             task.resize(*wire.SIZE.unpack(payload))
         elif kind == wire.SIGNAL and len(payload) == wire.NUMBER.size:
-            self._send_signal(task.signal, wire.NUMBER.unpack(payload)[0])
+            self._pass_signal(task, wire.NUMBER.unpack(payload)[0])
         elif kind == wire.DETACH:
             client.once = False
         else:
@@ -119,7 +121,11 @@ class Control:
 
     def _attach(self, client: Client, request: dict[str, Any]) -> None:
         task = self._container.init
+        if self._container.status == "restarting":
+            client.refuse("Conflict", "You cannot attach to a restarting container, wait until it is running")
+            return
         client.reply(True)
+        self._container.tell("attach")
         task.attach(client, request["stdin"], once=False)
         if any(request["size"]):
             task.resize(*request["size"])
@@ -128,6 +134,8 @@ class Control:
         if self._container.paused:
             name = self._container.plan["name"]
             client.refuse("Conflict", f"Container {name} is paused, unpause the container before exec")
+            return
+        if self._refuse_restarting(client):
             return
         execs.Entry(self._container, client, request)
 
@@ -142,24 +150,42 @@ class Control:
                 client.refuse("InvalidInput", f"invalid signal: {request['number']}")
                 return
             raise
-        container.stopped_by_user = container.stopped_by_user or request["stop"]
+        container.tell("kill", signal=str(request["number"]))
         if container.paused and request["number"] == proc.SIGKILL:
             container.resume()  # nothing dies in a v1 freezer
         client.reply(True)
         client.finish()
+        if request["stop"]:
+            container.stop_wanted()
 
-    def _send_signal(self, signal: Callable[[int], None], number: int) -> None:
+    def _pass_signal(self, task: Task, number: int) -> None:
         """A signal from a session: one that cannot be delivered is no reason to end the session."""
+        container = self._container
         try:
-            signal(number)
+            task.signal(number)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ESRCH):
                 raise
+            return
+        if task is container.init:
+            container.tell("kill", signal=str(number))
+            if number in proc.ENDING:
+                container.stop_wanted()
+
+    def _refuse_restarting(self, client: Client) -> bool:
+        """Refuse what needs processes, while there are none."""
+        if self._container.status != "restarting":
+            return False
+        name = self._container.plan["name"]
+        client.refuse("Conflict", f"Container {name} is restarting, wait until the container is running")
+        return True
 
     def _pause(self, client: Client, request: dict[str, Any]) -> None:
         name = self._container.plan["name"]
         if self._container.paused:
             client.refuse("Conflict", f"container {name} is already paused")
+            return
+        if self._refuse_restarting(client):
             return
         self._container.pause()
         client.reply(True)
@@ -181,13 +207,24 @@ class Control:
     def _wait(self, client: Client, request: dict[str, Any]) -> None:
         self.waiters[bool(request["removed"])].append(client)
 
+    def _update(self, client: Client, request: dict[str, Any]) -> None:
+        """What a command has changed in config.json, as far as it is known here."""
+        plan = self._container.plan
+        if request["restart"] is not None:
+            plan["restart"] = request["restart"]
+        if request["name"]:
+            plan["name"] = request["name"]
+            plan["about"] = {**plan["about"], "name": request["name"]}
+        client.reply(True)
+        client.finish()
+
     def _info(self, client: Client, request: dict[str, Any]) -> None:
         container = self._container
         client.reply(
             {
                 "pid": container.init.pid,
                 "monitor_pid": os.getpid(),
-                "status": "paused" if container.paused else "running",
+                "status": container.status,
                 "started": container.init.started,
                 "attached": len(container.init.clients),
                 "waiting": sum(map(len, self.waiters.values())),

@@ -16,7 +16,7 @@ from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Protocol
 
     from engine.settings import Settings
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
         def open_stdin(self) -> bool: ...
         @property
         def auto_remove(self) -> bool: ...
+        @property
+        def image_name(self) -> str: ...
+        @property
+        def labels(self) -> Mapping[str, str]: ...
         @property
         def settings(self) -> Settings: ...
 
@@ -110,7 +114,8 @@ class Plan(Values):
     root: the store's; lowers: directories top → bottom, the skeleton last; argv: the command, looked up in PATH inside
     the container; env: whole, in order, without doubles; user: "" = root, else user[:group] as names or numbers;
     size: (rows, columns) of a new terminal; seccomp: flags and program of the filter, an empty one for none; labels:
-    for security modules, as (file below /proc/self/attr, text); device_rules: () = docker's, ("a",) = all devices.
+    for security modules, as (file below /proc/self/attr, text); device_rules: () = docker's, ("a",) = all devices;
+    restart: policy and most starts (0 = without limit) after an end; about: what events say of it.
     """
 
     id: str
@@ -143,6 +148,8 @@ class Plan(Values):
     namespaces: tuple[str, ...] = NAMESPACES
     limits: Limits = Limits()
     overlay: tuple[str, ...] = OVERLAY_OPTIONS
+    restart: tuple[str, int] = ("no", 0)
+    about: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
 
     def wire(self) -> dict[str, object]:
         """The plan as plain data that marshal takes: what the monitor works from."""
@@ -228,6 +235,8 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapp
         mounts=(*(_fitting(mount, config.settings.privileged, mapped) for mount in MOUNTS), *own),
         overlay=USER_OVERLAY_OPTIONS if mapped else OVERLAY_OPTIONS,
         limits=config.settings.limits,
+        restart=(config.settings.restart or "no", config.settings.restart_max),
+        about={**config.labels, "image": config.image_name, "name": config.name},
         **_confined(config.settings),
     )
 

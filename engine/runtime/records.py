@@ -118,11 +118,15 @@ class Log:
             self._partial[stream] = rest
         self._append(stream, parts)
 
-    def finish(self) -> None:
-        """Log the unfinished lines and close."""
+    def flush(self) -> None:
+        """Log the unfinished lines: their writers have ended."""
         for stream, rest in self._partial.items():
             self._append(stream, [rest])
         self._partial.clear()
+
+    def finish(self) -> None:
+        """Log the unfinished lines and close."""
+        self.flush()
         os.close(self._fd)
 
     def _append(self, stream: str, parts: list[bytes]) -> None:

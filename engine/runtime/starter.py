@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _KEPT = (
     *("id", "name", "root", "directory", "cgroup", "env", "cwd", "user", "capabilities"),
-    *("tty", "open_stdin", "auto_remove", "no_new_privileges", "seccomp", "labels"),
+    *("about", "restart", "tty", "open_stdin", "auto_remove", "no_new_privileges", "seccomp", "labels"),
 )
 """Of the plan, what the monitor needs while the container runs."""
 
@@ -56,22 +56,28 @@ def main(connection: _socket.socket, boss: _socket.socket, hierarchy: cgroups.Hi
         if found is not None:
             request = wire.value(found[1])
             assert isinstance(request, dict)
-            _start(request, connection, boss, hierarchy)
+            carry_out(request["plan"], boss, hierarchy, request["attach"], connection)
     except BaseException as error:
         last_words(error)
     finally:
         os._exit(0)
 
 
-def _start(
-    request: dict[str, Any], connection: _socket.socket, boss: _socket.socket, hierarchy: cgroups.Hierarchy | None
+def carry_out(
+    plan: dict[str, Any],
+    boss: _socket.socket,
+    hierarchy: cgroups.Hierarchy | None,
+    attach: bool = False,
+    connection: _socket.socket | None = None,
 ) -> None:
-    """Tell the monitor what is coming, then do it. From there on the monitor cleans up and answers, come what may."""
-    plan = request["plan"]
+    """Tell the monitor what is coming, then do it. From there on the monitor cleans up and answers, come what may.
+
+    plan: `Plan.wire`. connection: of the client that waits for the answer, if there is one.
+    """
     trace.begin()
     directory = os.open(plan["directory"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    aim = {"attach": request["attach"], "plan": {name: plan[name] for name in _KEPT}}
-    wire.send_descriptors(boss, wire.value_frame(AIM, aim), [connection.fileno(), directory])
+    aim = {"attach": attach, "plan": {name: plan[name] for name in _KEPT}}
+    wire.send_descriptors(boss, wire.value_frame(AIM, aim), [*([connection.fileno()] if connection else []), directory])
     group = cgroups.open_group(plan["cgroup"][0], plan["cgroup"][1], hierarchy)
     failure: tuple[str, int] | None
     descriptors: list[int] = []

@@ -7,6 +7,7 @@ does not read stops the process's output once a mebibyte waits for it, as docker
 
 from __future__ import annotations
 
+import errno
 import os
 
 from engine.kernel import proc, processes, terminals
@@ -168,6 +169,8 @@ class Task:
 
     def signal(self, number: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended, OSError EINVAL for no signal's number."""
+        if self.status is not None:
+            raise ProcessLookupError(errno.ESRCH, "the process has ended")
         proc.pidfd_send_signal(self.pidfd, number)
 
     def resize(self, rows: int, columns: int) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.layers.entry import Entry
     from engine.store.root import Store
 
-FILES = ("images.json", "images.json.spare", "compressed.json")
+FILES = ("images.json", "images.json.spare", "compressed.json", "events.jsonl", "events.jsonl.1")
 KNOWN = {*(name.partition("/")[0] for name in DIRECTORIES), *FILES, "incoming", "skeleton", "run", "seccomp", "keeper"}
 CHUNK = 1 << 20
 

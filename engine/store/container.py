@@ -6,7 +6,7 @@ from engine import jsons
 from engine.settings import Settings
 from engine.values import Values
 
-CREATED, RUNNING, PAUSED, EXITED = "created", "running", "paused", "exited"
+CREATED, RUNNING, PAUSED, RESTARTING, EXITED = "created", "running", "paused", "restarting", "exited"
 LOST = 255  # exit code of a container whose end nobody saw, as docker's
 
 
@@ -44,7 +44,9 @@ class ContainerConfig(Values):
 
 class ContainerState(Values):
     """What became of a container. pid and monitor_pid mean something only together with their start times (clock
-    ticks since boot, field 22 of /proc/<pid>/stat); started, finished: RFC 3339 or ""."""
+    ticks since boot, field 22 of /proc/<pid>/stat), and all four only in the run of the machine that `boot` names
+    (/proc/sys/kernel/random/boot_id; "" = not known). started, finished: RFC 3339 or ""; restarts: how often its policy
+    has started it anew."""
 
     status: str = CREATED
     pid: int = 0
@@ -57,11 +59,13 @@ class ContainerState(Values):
     started: str = ""
     finished: str = ""
     stopped_by_user: bool = False
+    restarts: int = 0
+    boot: str = ""
 
     @property
     def running(self) -> bool:
-        """Whether it has a process: running or paused."""
-        return self.status in (RUNNING, PAUSED)
+        """Whether its monitor lives: running, paused, or (then without a process) about to be started anew."""
+        return self.status in (RUNNING, PAUSED, RESTARTING)
 
 
 class Container(Values):

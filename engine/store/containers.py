@@ -18,6 +18,7 @@ from engine.store.container import (
     EXITED,
     LOST,
     PAUSED,
+    RESTARTING,
     RUNNING,
     Container,
     ContainerConfig,
@@ -40,6 +41,7 @@ __all__ = [
     "EXITED",
     "LOST",
     "PAUSED",
+    "RESTARTING",
     "RUNNING",
     "Container",
     "ContainerConfig",
@@ -181,14 +183,16 @@ class Containers:
         recorded = self.recorded_state(container_id)
         if not recorded.running:
             return recorded
-        from engine.kernel.proc import is_same
+        from engine.kernel.proc import boot_id, is_same
 
+        if recorded.boot and recorded.boot != boot_id():  # a pid and its start time may well come again
+            return _lost(recorded, "the machine stopped while it ran")
         if is_same(recorded.monitor_pid, recorded.monitor_start):
             return recorded
         again = self.recorded_state(container_id)  # it may have written its last words since
         if not again.running:
             return again
-        return again.replaced(status=EXITED, exit_code=LOST, error="the container's monitor died", pid=0, monitor_pid=0)
+        return _lost(again, "the container's monitor died")
 
     def recorded_state(self, container_id: str) -> ContainerState:
         """The state as the file says, true or not. NoSuchContainer."""
@@ -244,6 +248,10 @@ class Containers:
                     f'Conflict. The container name "/{name}" is already in use by container "{container_id}". '
                     "You have to remove (or rename) that container to be able to reuse that name."
                 )
+
+
+def _lost(state: ContainerState, reason: str) -> ContainerState:
+    return state.replaced(status=EXITED, exit_code=LOST, error=reason, pid=0, monitor_pid=0)
 
 
 def check_name(name: str) -> None:

@@ -50,6 +50,8 @@ class Config(Values):
     tty: bool = False
     open_stdin: bool = False
     auto_remove: bool = False
+    image_name: str = "base"
+    labels: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
     settings: Settings = Settings()
 
 
