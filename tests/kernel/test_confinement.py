@@ -351,7 +351,11 @@ def test_flags_and_what_is_shown_of_them(house: House, tmp_path: Path) -> None:
     host = json.loads(strata("inspect", "--format", "{{json .HostConfig}}", "held"))
     assert (host["CapAdd"], host["CapDrop"], host["Privileged"]) == (["CAP_NET_ADMIN"], ["CAP_KILL"], False)
     assert host["SecurityOpt"] == ["no-new-privileges", 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}']
-    strata("rm", "held")
+    strata("start", "held")
+    assert "CapEff:\t00000000a80435db" in strata("exec", "held", "cat", "/proc/self/status")
+    every = f"CapEff:\t{bounding() & mask(CAPS):016x}"
+    assert every in strata("exec", "--privileged", "held", "cat", "/proc/self/status")
+    strata("rm", "-f", "held")
     assert json.loads(strata("info", "--format", "{{json .SecurityOptions}}"))[0] == "name=seccomp,profile=builtin"
     wrong = strata.run("create", "--cap-add", "nonsense", "--name", "wrong", "probes")
     assert wrong.returncode != 0
