@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.commands import confining, living
 from engine.commands.options import CreateOptions
 from engine.errors import Conflict, InvalidInput
-from engine.settings import Limits
+from engine.settings import Limits, Settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,9 +32,26 @@ def create(
     record = context.store.images.resolve(image)
     container_id = new_id()
     options = _held(context, options, container_id, warn)
+    if options.settings.userns != "auto":
+        return _made(context, record, image, options, container_id)
+    from engine.commands.surroundings import choose_ids
+
+    with context.store.lock("ids"):  # nobody else takes the same before the container is there and shows them
+        return _made(context, record, image, options, container_id, choose_ids(context.store))
+
+
+def _made(
+    context: Context,
+    record: ImageRecord,
+    image: str,
+    options: CreateOptions,
+    container_id: str,
+    ids: tuple[int, ...] = (),
+) -> str:
+    """Make it, under the chosen name or the first made-up one that is free."""
     tries = (options.name,) if options.name else _made_up_names()
     for name in tries:
-        config = configure(record, image, options, container_id, name)
+        config = configure(record, image, options, container_id, name).replaced(ids=ids)
         try:
             context.store.containers.create(config, _files(config))
             return container_id
@@ -47,7 +64,12 @@ def create(
 def _held(
     context: Context, options: CreateOptions, container_id: str, warn: Callable[[str], None] | None
 ) -> CreateOptions:
-    """The choices without the limits that cannot be held here."""
+    """The choices, checked and made whole, without the limits that cannot be held here."""
+    if options.settings == Settings():
+        return options
+    from engine.commands.surroundings import settled
+
+    options = settled(context.store, options)
     if options.settings.limits == Limits():
         return options
     from engine.commands.limiting import checked
@@ -141,10 +163,11 @@ def _made_up_names() -> list[str]:
 
 def _files(config: ContainerConfig) -> dict[str, bytes]:
     """The container's own /etc/hostname, /etc/hosts and /etc/resolv.conf, which are bound over the image's."""
+    hosts = HOSTS + f"127.0.1.1\t{config.hostname} {config.name}\n".encode("utf-8", "surrogateescape")
     return {
         "hostname": f"{config.hostname}\n".encode("utf-8", "surrogateescape"),
-        "hosts": HOSTS + f"127.0.1.1\t{config.hostname} {config.name}\n".encode("utf-8", "surrogateescape"),
-        "resolv.conf": _host_resolv_conf(),
+        "hosts": _hosts_own("hosts") if config.settings.network == "host" else hosts,
+        "resolv.conf": _hosts_own("resolv.conf"),
     }
 
 
@@ -155,9 +178,10 @@ HOSTS = (
 )
 
 
-def _host_resolv_conf() -> bytes:
+def _hosts_own(name: str) -> bytes:
+    """A file of the host's /etc, b"" when it has none."""
     try:
-        with open("/etc/resolv.conf", "rb") as file:
-            return file.read(65536)
+        with open(f"/etc/{name}", "rb") as file:
+            return file.read(1 << 20)
     except FileNotFoundError:
         return b""

@@ -48,6 +48,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
     from engine.commands.labels import apparmor_profile
     from engine.commands.limiting import host_config
     from engine.commands.lookup import container as find
+    from engine.commands.surroundings import host_config as surroundings
 
     container = find(context, ref)
     own, state, store = container.config, container.state, context.store
@@ -84,12 +85,11 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
         "ExecIDs": _execs(context, container),
         "HostConfig": {
             "LogConfig": {"Type": "json-file", "Config": {}},
-            "NetworkMode": "none",
             "AutoRemove": own.auto_remove,
             "RestartPolicy": {"Name": own.settings.restart or "no", "MaximumRetryCount": own.settings.restart_max},
             **host_config(own.settings.limits),
             **confining.host_config(own.settings),
-            "ReadonlyRootfs": False,
+            **surroundings(own.settings, own.ids),
         },
         "GraphDriver": _graph(context, own.id, own.layers),
         "Mounts": [],

@@ -52,10 +52,26 @@ def shut_imports() -> None:
     sys.path_hooks.clear()
 
 
-def account(user: str, otherwise: int) -> users.Account:
-    """The user as the container's own files say. otherwise: the status of the Refused when there is no such user."""
+def root_of_the_user_namespace() -> None:
+    """Become uid and gid 0 of the user namespace this process is in: until then it is nobody, who can make no file.
+
+    As at every change of identity, the kernel makes a process dumpable by its own rule (fs.suid_dumpable).
+    """
+    _step("setresgid", os.setresgid, 0, 0, 0)
+    _step("setresuid", os.setresuid, 0, 0, 0)
+    processes.set_dumpable(False)
+
+
+def account(user: str, otherwise: int, more: Sequence[str] = ()) -> users.Account:
+    """The user as the container's own files say; more: supplementary groups besides, by name or number.
+
+    otherwise: the status of the Refused when there is no such user or group.
+    """
     try:
-        return users.find(user, users.read("/etc/passwd"), users.read("/etc/group"))
+        group = users.read("/etc/group")
+        found = users.find(user, users.read("/etc/passwd"), group)
+        found.groups += [gid for gid in users.additional(more, group) if gid not in found.groups]
+        return found
     except InvalidInput as error:
         raise Refused(str(error), otherwise) from error
 

@@ -177,6 +177,8 @@ class Container:
     def _init_ended(self, task: Task) -> None:
         """The first process has ended, and with its pid namespace every other; its output is passed on."""
         assert task.status is not None
+        if "pid" not in self.plan["namespaces"]:
+            self.group.kill()  # no namespace of its own ends with it
         self._log.flush()
         oom_killed = bool(self.group.oom_kills())
         self.group.remove()

@@ -74,6 +74,7 @@ class Entry:
             "tty": request["tty"],
             "size": request["size"],
             **{name: plan[name] for name in ("capabilities", "no_new_privileges", "seccomp", "labels")},
+            **{name: plan[name] for name in ("ids", "groups", "ulimits", "oom_score_adj")},
             **request.get("held", {}),
         }
 
@@ -93,6 +94,8 @@ class Entry:
             self._outputs[stream], end = os.pipe()
             opened.append(end)
             ends.append(end)
+        for end in opened if self._container.plan["ids"] else ():
+            os.fchown(end, self._container.plan["ids"][0], self._container.plan["ids"][0])  # as in the starter
         return (stdin, ends[0], ends[1])
 
     def _heard(self, events: int) -> None:

@@ -12,7 +12,7 @@ import _socket
 import os
 
 from engine import trace
-from engine.kernel import namespaces, paths, processes, terminals
+from engine.kernel import namespaces, paths, processes, rlimits, terminals
 from engine.kernel.syscalls import AT_FDCWD
 from engine.runtime import become, handshake
 
@@ -29,7 +29,8 @@ SPACES = (
     | namespaces.CLONE_NEWNET
     | namespaces.CLONE_NEWCGROUP
 )
-"""All but the pid namespace, which a process cannot change for itself."""
+"""All but the pid namespace, which a process cannot change for itself, and the user namespace, which most share with
+the host. Those that are not the container's own are those that its first process is in."""
 
 
 def run(
@@ -65,7 +66,13 @@ def _enter(
     processes.set_dumpable(False)
     os.setsid()
     group.join(born=bool(group.v2))
-    namespaces.setns(init_pidfd, SPACES)  # the mount namespace brings its root and the working directory /
+    rlimits.make_room(0, request["ulimits"])
+    if request["oom_score_adj"]:
+        rlimits.prefer("self", request["oom_score_adj"])
+    # The mount namespace brings its root and the working directory /.
+    namespaces.setns(init_pidfd, SPACES | (namespaces.CLONE_NEWUSER if request["ids"] else 0))
+    if request["ids"]:
+        become.root_of_the_user_namespace()
     if request["tty"]:
         slave = _open_terminal(sock, request["size"])
         streams = (slave, slave, slave)
@@ -73,13 +80,14 @@ def _enter(
         os.dup2(stream, number)
     _keep_only(sock.fileno())
 
-    account = become.account(request["user"], 126)
+    account = become.account(request["user"], 126, request["groups"])
     env = become.environment(request["env"], account.home)
     become.enter_directory(request["cwd"], make=False)
     become.own_streams(account.uid)
     become.label(request["labels"])
     become.drop(account, request)
     path = become.program(request["argv"], env.get("PATH", ""))
+    rlimits.apply(request["ulimits"])
     become.run(path, request["argv"], env, request, lambda: handshake.send_steps(sock))
 
 

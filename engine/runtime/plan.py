@@ -11,6 +11,7 @@ import os
 from engine.errors import StartFailed
 from engine.runtime import confinement
 from engine.runtime.confinement import CAPABILITIES, MASKED, READ_ONLY
+from engine.runtime.mounting import MOUNTS, TTY_GROUP, Mount, mounts_of
 from engine.settings import Limits
 from engine.values import Values
 
@@ -52,10 +53,15 @@ if TYPE_CHECKING:
         def labels(self) -> Mapping[str, str]: ...
         @property
         def settings(self) -> Settings: ...
+        @property
+        def ids(self) -> Sequence[int]: ...
 
 
 DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0))
 """Character devices in /dev, mode 0666: name, major, minor (Documentation/admin-guide/devices.txt)."""
+
+EVERY_DEVICE = ("/dev:/dev:rwm",)
+"""What a privileged container is given."""
 
 NAMESPACES = ("mnt", "pid", "uts", "ipc", "net", "cgroup")
 
@@ -64,9 +70,6 @@ OVERLAY_OPTIONS = ("redirect_dir=off", "metacopy=off", "index=off", "xino=off")
 
 USER_OVERLAY_OPTIONS = ("userxattr", "redirect_dir=nofollow", *OVERLAY_OPTIONS[1:])
 """In a user namespace, where overlayfs marks files with attributes that users may set, and never takes `off` for it."""
-
-TTY_GROUP = 5
-"""Debian's, and docker's for every image."""
 
 MOST_LAYERS = 500
 """OVL_MAX_STACK in fs/overlayfs/overlayfs.h: the most lower directories of one overlay."""
@@ -78,44 +81,17 @@ SKELETON = ("dev/", "proc/", "sys/", "etc/", "etc/hostname", "etc/hosts", "etc/r
 start has to write them into a read-write layer, where diff and commit would show them."""
 
 
-class Mount(Values):
-    """One file system inside the root: type, where, attributes (ro nosuid nodev noexec), options.
-
-    A bind has its host path as `source` and follows symlinks inside the root; the others want a real directory.
-    "cgroup" stands for the machine's own shape of it.
-    """
-
-    kind: str
-    target: str
-    attributes: tuple[str, ...] = ()
-    options: tuple[str, ...] = ()
-    source: str = ""
-
-    def __str__(self) -> str:
-        words = ",".join((*self.attributes, *self.options))
-        come_from = f" from {self.source}" if self.source else ""
-        return f"{self.kind:8} {self.target}" + (f" ({words})" if words else "") + come_from
-
-
-MOUNTS = (
-    Mount("proc", "/proc", ("nosuid", "nodev", "noexec")),
-    Mount("tmpfs", "/dev", ("nosuid",), ("mode=755", "size=65536k")),
-    Mount("devpts", "/dev/pts", ("nosuid", "noexec"), ("ptmxmode=0666", "mode=0620", f"gid={TTY_GROUP}")),
-    Mount("sysfs", "/sys", ("ro", "nosuid", "nodev", "noexec")),
-    Mount("cgroup", "/sys/fs/cgroup", ("ro", "nosuid", "nodev", "noexec")),
-    Mount("mqueue", "/dev/mqueue", ("nosuid", "nodev", "noexec")),
-    Mount("tmpfs", "/dev/shm", ("nosuid", "nodev", "noexec"), ("mode=1777", "size=65536k")),
-)
-
-
 class Plan(Values):
     """One start of one container; `describe` prints it.
 
     root: the store's; lowers: directories top → bottom, the skeleton last; argv: the command, looked up in PATH inside
     the container; env: whole, in order, without doubles; user: "" = root, else user[:group] as names or numbers;
     size: (rows, columns) of a new terminal; seccomp: flags and program of the filter, an empty one for none; labels:
-    for security modules, as (file below /proc/self/attr, text); device_rules: () = docker's, ("a",) = all devices;
-    restart: policy and most starts (0 = without limit) after an end; about: what events say of it.
+    for security modules, as (file below /proc/self/attr, text); restart: policy and most starts (0 = without limit)
+    after an end; about: what events say of it. namespaces: those of its own; joins: (kind, container id) of those that
+    are another container's; ids: (first id outside, how many) of its user namespace, or (). nodes: host devices, as
+    "HOST:INSIDE:rwm"; device_rules: what may be used besides docker's and those; groups: supplementary ones;
+    readonly_root: nothing can be written but what is mounted; ulimits: (name, soft, hard).
     """
 
     id: str
@@ -150,6 +126,14 @@ class Plan(Values):
     overlay: tuple[str, ...] = OVERLAY_OPTIONS
     restart: tuple[str, int] = ("no", 0)
     about: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
+    joins: tuple[tuple[str, str], ...] = ()
+    ids: tuple[int, ...] = ()
+    nodes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    readonly_root: bool = False
+    sysctls: tuple[tuple[str, str], ...] = ()
+    ulimits: tuple[tuple[str, int, int], ...] = ()
+    oom_score_adj: int = 0
 
     def wire(self) -> dict[str, object]:
         """The plan as plain data that marshal takes: what the monitor works from."""
@@ -166,17 +150,25 @@ class Plan(Values):
         return [
             f"container  {self.id[:12]} {self.name}",
             f"namespaces {' '.join(self.namespaces)}",
+            *(f"joins      {kind} of container {neighbour[:12]}" for kind, neighbour in self.joins),
+            *([f"ids        0 is {self.ids[0]} outside, {self.ids[1]} of them"] if self.ids else []),
             f"overlay    {self.rootfs} ({','.join(self.overlay)})",
             f"  upper    {self.upper}",
             *(f"  lower    {lower}" for lower in self.lowers),
             *(f"mount      {mount}" for mount in self.mounts),
             f"devices    {' '.join(name for name, _, _ in DEVICES)}{' console' if self.tty else ''}",
+            *(f"device     {node}" for node in self.nodes),
+            *(f"may use    {rule}" for rule in self.device_rules),
             *(f"masked     {path}" for path in self.masked),
             *(f"read-only  {path}" for path in self.read_only),
+            *(["read-only  /"] if self.readonly_root else []),
+            *(f"sysctl     {name}={value}" for name, value in self.sysctls),
+            *(f"ulimit     {name}={soft}:{hard}" for name, soft, hard in self.ulimits),
+            *([f"oom score  {self.oom_score_adj:+}"] if self.oom_score_adj else []),
             f"cgroup     {'/'.join(self.cgroup)}",
             *(f"  limit    {name} {_listed(value)}" for name, value in _chosen(self.limits)),
             f"hostname   {self.hostname}",
-            f"user       {self.user or 'root'}",
+            f"user       {self.user or 'root'}{''.join(f', {group}' for group in self.groups)}",
             f"may        {' '.join(self.capabilities)}{'; no new privileges' if self.no_new_privileges else ''}",
             f"seccomp    {f'{len(self.seccomp[1]) // 8} instructions' if self.seccomp[1] else 'none'}",
             *(f"label      {file}: {text}" for file, text in self.labels),
@@ -207,10 +199,9 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapp
     skeleton = os.path.join(root, "skeleton")
     if len(lowers) < MOST_LAYERS:
         lowers.append(skeleton)
-    own = [
-        Mount("bind", f"/etc/{name}", source=os.path.join(directory, name))
-        for name in ("resolv.conf", "hostname", "hosts")
-    ]
+    settings = config.settings
+    mounts = mounts_of(settings, os.path.join(root, "containers"), config.id)
+    own, joins = _namespaces(settings, bool(config.ids))
     hostname = config.hostname or config.id[:12]
     return Plan(
         id=config.id,
@@ -232,13 +223,42 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapp
         auto_remove=config.auto_remove,
         cgroup=(parent_name(root), config.id),
         size=size,
-        mounts=(*(_fitting(mount, config.settings.privileged, mapped) for mount in MOUNTS), *own),
+        mounts=tuple(_fitting(mount, settings.privileged, mapped) for mount in mounts),
         overlay=USER_OVERLAY_OPTIONS if mapped else OVERLAY_OPTIONS,
-        limits=config.settings.limits,
-        restart=(config.settings.restart or "no", config.settings.restart_max),
+        namespaces=own,
+        joins=joins,
+        ids=tuple(config.ids),
+        nodes=(*(EVERY_DEVICE if settings.privileged else ()), *settings.devices),
+        groups=settings.group_add,
+        readonly_root=settings.read_only,
+        sysctls=tuple(settings.sysctls.items()),
+        ulimits=tuple(_ulimit(text) for text in settings.ulimits),
+        oom_score_adj=settings.oom_score_adj,
+        limits=settings.limits,
+        restart=(settings.restart or "no", settings.restart_max),
         about={**config.labels, "image": config.image_name, "name": config.name},
-        **_confined(config.settings),
+        **_confined(settings),
     )
+
+
+def _namespaces(settings: Settings, mapped: bool) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """Which namespaces are the container's own, and which another's: (kinds), ((kind, container id) …)."""
+    modes = {
+        "pid": settings.pid,
+        "uts": settings.uts,
+        "ipc": settings.ipc,
+        "net": settings.network,
+        "cgroup": settings.cgroupns,
+    }
+    own = [kind for kind in NAMESPACES if not modes.get(kind, "").startswith(("host", "container:"))]
+    joins = [(kind, mode.partition(":")[2]) for kind, mode in modes.items() if mode.startswith("container:")]
+    return (*own, *(("user",) if mapped else ())), tuple(joins)
+
+
+def _ulimit(text: str) -> tuple[str, int, int]:
+    name, _, limits = text.partition("=")
+    soft, _, hard = limits.partition(":")
+    return name, int(soft), int(hard)
 
 
 def _chosen(limits: Limits) -> list[tuple[str, Any]]:
@@ -262,7 +282,7 @@ def _confined(settings: Settings) -> dict[str, Any]:
         "read_only": read_only,
         "capabilities": confinement.capabilities(settings),
         "no_new_privileges": confinement.security(settings.security_opt).no_new_privileges,
-        "device_rules": ("a",) if settings.privileged else (),
+        "device_rules": (*settings.device_cgroup_rules, *(("a",) if settings.privileged else ())),
     }
 
 

@@ -17,39 +17,28 @@ import time
 
 from engine import cgroups
 from engine.errors import InvalidInput
-from engine.kernel import mounts, overlays, paths, terminals
-from engine.kernel.syscalls import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, record
+from engine.kernel import mounts, paths, terminals
+from engine.kernel.syscalls import AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, quote, record
+from engine.runtime import materials
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from engine.runtime.materials import Materials
+
     MountData = tuple[str, str, Sequence[str], Sequence[str], str]
     """kind, target, attributes, options, source: `engine.runtime.plan.Mount` as it comes over the wire."""
 
 _ONTO = mounts.MOVE_MOUNT_F_EMPTY_PATH | mounts.MOVE_MOUNT_T_EMPTY_PATH
-_ATTRIBUTES = {
-    "ro": mounts.MOUNT_ATTR_RDONLY,
-    "nosuid": mounts.MOUNT_ATTR_NOSUID,
-    "nodev": mounts.MOUNT_ATTR_NODEV,
-    "noexec": mounts.MOUNT_ATTR_NOEXEC,
-}
 _FLAGS = {"ro": mounts.MS_RDONLY, "nosuid": mounts.MS_NOSUID, "nodev": mounts.MS_NODEV, "noexec": mounts.MS_NOEXEC}
 _MAGIC = {"proc": paths.PROC_SUPER_MAGIC, "sysfs": paths.SYSFS_MAGIC}
 _SEALED = mounts.MOUNT_ATTR_RDONLY | mounts.MOUNT_ATTR_NOSUID | mounts.MOUNT_ATTR_NODEV | mounts.MOUNT_ATTR_NOEXEC
 _INSIDE = paths.RESOLVE_BENEATH | paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_MAGICLINKS | paths.RESOLVE_NO_XDEV
 _LINKS = 40
 """MAXSYMLINKS of Linux."""
-
-_LINKS_IN_DEV = (
-    ("fd", "/proc/self/fd"),
-    ("stdin", "/proc/self/fd/0"),
-    ("stdout", "/proc/self/fd/1"),
-    ("stderr", "/proc/self/fd/2"),
-    ("ptmx", "pts/ptmx"),
-    ("core", "/proc/kcore"),
-)
+_IN_DEV = ("/dev/pts", "/dev/mqueue", "/dev/shm")
 
 
 class Root:
@@ -68,62 +57,85 @@ class Root:
         self.kernels: dict[str, int] = {}
 
 
-def build(plan: dict[str, Any]) -> Root:
+def build(plan: dict[str, Any], stock: Materials) -> Root:
     """Mount everything the plan names but the cgroups. The caller is in its own, private mount namespace.
 
+    In a user namespace the working directory becomes the root, by which everything in it is named from then on: the way
+    to it is closed to the container's root, and it lies on the mount namespace's own root.
     OSError for what the kernel refuses; InvalidInput for an image that has something else where a mount belongs.
     """
-    _skeleton(plan["skeleton_path"], plan["skeleton"])
-    overlay = overlays.overlay(plan["lowers"], plan["upper"], plan["work"], plan["overlay"])
-    mounts.move_mount(overlay, "", AT_FDCWD, plan["rootfs"])
-    root = Root(overlay, plan["rootfs"])
+    if plan["ids"]:
+        mounts.move_mount(stock.overlay, "", AT_FDCWD, "/")
+        os.fchdir(stock.overlay)
+        root = Root(stock.overlay, ".")
+    else:
+        mounts.move_mount(stock.overlay, "", AT_FDCWD, plan["rootfs"])
+        root = Root(stock.overlay, plan["rootfs"])
     for mount in plan["mounts"]:
         if mount[0] != "cgroup":
-            _mount(root, mount, plan["devices"])
+            _mount(root, mount, stock)
+    for place in list(stock.binds):  # devices
+        _put(root, stock.binds.pop(place), place)
+    for name, value in plan["sysctls"]:
+        _set_sysctl(root, name, value)
     _mask(root, plan["masked"])
     _make_read_only(root, plan["read_only"])
     return root
 
 
-def _skeleton(path: str, names: Sequence[str]) -> None:
-    """Make the overlay's bottom with empty mount points (see plan.SKELETON), unless an earlier start did."""
-    if not names or os.path.exists(f"{path}/{names[-1]}"):
-        return
-    os.makedirs(path, 0o755, exist_ok=True)
-    for name in names:
+def _set_sysctl(root: Root, name: str, value: str) -> None:
+    """Write to our own procfs, by its descriptor where no write can be led elsewhere (runc CVE-2025-52881)."""
+    path = "sys/" + name.replace(".", "/")
+    start = time.monotonic_ns()
+    try:
+        file = paths.openat2(root.kernels["/proc"], path, os.O_WRONLY, resolve=_INSIDE)
         try:
-            if name.endswith("/"):
-                os.mkdir(f"{path}/{name}", 0o755)
-            else:
-                os.close(os.open(f"{path}/{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-        except FileExistsError:
-            pass  # another start makes them at the same time, or one was stopped half-way
+            os.write(file, os.fsencode(value))
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise OSError(error.errno, f"sysctl {name}={value}: {os.strerror(error.errno or 0)}") from error
+    record("write", (f"/proc/{path}", value), len(value), 0, start, lambda: f"sysctl -w {quote(f'{name}={value}')}")
 
 
-def _mount(root: Root, mount: MountData, devices: Sequence[tuple[str, int, int]]) -> None:
-    kind, target, attributes, options, source = mount
-    if kind == "bind":
-        _bind(root, target, attributes, source)
-    elif target.rpartition("/")[0] in root.mounted:
+def _mount(root: Root, mount: MountData, stock: Materials) -> None:
+    kind, target, attributes, options, _ = mount
+    if kind in ("bind", "shm"):
+        _put(root, stock.binds.pop(target), target)
+    elif target in _IN_DEV:
         _mount_inside(root, kind, target, attributes, options)
+    elif target == "/dev":
+        _attach(root, stock.dev, target)
+    elif kind == "tmpfs":
+        _scratch(root, target, attributes, options)
     else:
-        made = _filesystem(kind, options, _attributes(attributes))
-        if target == "/dev":
-            _devices(made, devices, root.path + target)
+        made = materials.filesystem(kind, options, materials.attributes(attributes))
         _attach(root, made, target)
         if kind in _MAGIC and paths.filesystem_type(made) == _MAGIC[kind]:
             root.kernels[target] = made
 
 
-def _bind(root: Root, target: str, attributes: Sequence[str], source: str) -> None:
-    """Bind a file or directory of the host, made ready by us, at a place that may be reached by links of the image."""
-    made = mounts.open_tree(AT_FDCWD, source, mounts.OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW)
-    if attributes:
-        mounts.mount_setattr(made, "", AT_EMPTY_PATH, set=_attributes(attributes))
+def _put(root: Root, made: int, target: str) -> None:
+    """Mount a file or directory at a place that may be reached by links of the image, made if missing."""
     place = resolve(root.fd, target, directory=stat.S_ISDIR(os.fstat(made).st_mode))
+    if paths.filesystem_type(place) in _MAGIC.values():  # as runc: what the kernel tells there must stay what it is
+        raise InvalidInput(f"{target} cannot be mounted on: in this image it is inside /proc or /sys")
     mounts.move_mount(made, "", place, "", _ONTO)
     os.close(place)
     os.close(made)
+
+
+def _scratch(root: Root, target: str, attributes: Sequence[str], options: Sequence[str]) -> None:
+    """A tmpfs that was asked for; unless a mode was, it has that of the directory it covers, as runc's."""
+    if not any(option.startswith("mode=") for option in options):
+        try:
+            rules = paths.RESOLVE_IN_ROOT | paths.RESOLVE_NO_MAGICLINKS
+            place = paths.openat2(root.fd, target, os.O_PATH | os.O_DIRECTORY, resolve=rules)
+            options = (*options, f"mode={stat.S_IMODE(os.fstat(place).st_mode):o}")
+            os.close(place)
+        except FileNotFoundError:
+            pass
+    _put(root, materials.filesystem("tmpfs", options, materials.attributes(attributes)), target)
 
 
 def _mount_inside(root: Root, kind: str, target: str, attributes: Sequence[str], options: Sequence[str]) -> None:
@@ -132,25 +144,6 @@ def _mount_inside(root: Root, kind: str, target: str, attributes: Sequence[str],
     for word in attributes:
         flags |= _FLAGS[word]
     mounts.mount("none", root.path + target, kind, flags, ",".join(options))
-
-
-def _attributes(words: Sequence[str]) -> int:
-    found = 0
-    for word in words:
-        found |= _ATTRIBUTES[word]
-    return found
-
-
-def _filesystem(kind: str, options: Sequence[str], attrs: int) -> int:
-    """A new file system of this kind, as a detached mount."""
-    context = mounts.fsopen(kind)
-    for option in options:
-        key, _, value = option.partition("=")
-        mounts.fsconfig_string(context, key, value)
-    mounts.fsconfig_create(context)
-    made = mounts.fsmount(context, attrs)
-    os.close(context)
-    return made
 
 
 def _attach(root: Root, made: int, target: str) -> None:
@@ -195,35 +188,6 @@ def resolve(root: int, path: str, *, directory: bool, links: int = _LINKS) -> in
     finally:
         os.close(parent)
     return resolve(root, link if link.startswith("/") else f"{above}/{link}", directory=directory, links=links - 1)
-
-
-def _devices(dev: int, devices: Sequence[tuple[str, int, int]], path: str) -> None:
-    """Fill a new /dev, not attached yet: nobody else can reach it. path: where it will be, for the trace."""
-    before = os.umask(0)
-    for name, major, minor in devices:
-        start = time.monotonic_ns()
-        try:
-            os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(major, minor), dir_fd=dev)
-            record("mknod", (f"{path}/{name}", "S_IFCHR|0666", f"{major}:{minor}"), 0, 0, start)
-        except PermissionError:  # nobody makes devices in a user namespace
-            _bind_device(dev, name, os.makedev(major, minor))
-    os.umask(before)
-    for name in ("pts", "shm", "mqueue"):
-        os.mkdir(name, 0o755, dir_fd=dev)
-    for name, link in _LINKS_IN_DEV:
-        os.symlink(link, name, dir_fd=dev)
-
-
-def _bind_device(dev: int, name: str, number: int) -> None:
-    """Put the host's device of this name into a new /dev. OSError ENODEV when it has another number."""
-    made = mounts.open_tree(AT_FDCWD, f"/dev/{name}", mounts.OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW)
-    found = os.fstat(made)
-    if not stat.S_ISCHR(found.st_mode) or found.st_rdev != number:
-        raise OSError(errno.ENODEV, f"the host's /dev/{name} is device {os.major(number)}:{os.minor(number)} no more")
-    place = os.open(name, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666, dir_fd=dev)
-    mounts.move_mount(made, "", place, "", _ONTO)
-    os.close(place)
-    os.close(made)
 
 
 def open_null(dev: int) -> int:
@@ -296,7 +260,7 @@ def _mask(root: Root, masked: Sequence[str]) -> None:
             if os.fstat(cover).st_rdev != os.makedev(1, 3):
                 raise OSError(errno.ENODEV, "what should mask a path is not the null device")
         elif empty < 0:
-            cover = empty = _filesystem("tmpfs", ("mode=555",), _SEALED)
+            cover = empty = materials.filesystem("tmpfs", ("mode=555",), _SEALED)
         else:  # one file system for all of them: a mount that is attached may be cloned
             cover = mounts.open_tree(empty, "", mounts.OPEN_TREE_CLONE | AT_EMPTY_PATH)
         mounts.move_mount(cover, "", top, name)

@@ -8,13 +8,15 @@ starter makes the v1 cgroups and writes the trace, the monitor opens log and con
 from __future__ import annotations
 
 import _socket
+import errno
 import gc
 import os
 
 from engine import cgroups, trace
 from engine.cgroups.devices import DEFAULT_DEVICES, limit_devices
-from engine.kernel import capabilities, mounts, namespaces, paths, processes
-from engine.runtime import init, orphans, wire
+from engine.cgroups.groups import NOT_DELEGATED
+from engine.kernel import capabilities, mounts, namespaces, paths, processes, rlimits
+from engine.runtime import init, materials, nodes, orphans, spaces, wire
 from engine.runtime.handshake import AIM, BORN, FAILED, RUNS, Handshake, last_words, words
 from engine.runtime.records import write_steps
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _KEPT = (
     *("id", "name", "root", "directory", "cgroup", "env", "cwd", "user", "capabilities"),
     *("about", "restart", "tty", "open_stdin", "auto_remove", "no_new_privileges", "seccomp", "labels"),
+    *("namespaces", "ids", "groups", "ulimits", "oom_score_adj"),
 )
 """Of the plan, what the monitor needs while the container runs."""
 
@@ -93,8 +96,8 @@ def carry_out(
             from engine.settings import Limits
 
             hold(group, Limits(**plan["limits"]))
-        limit_devices(group, plan["device_rules"] or DEFAULT_DEVICES)
-        handshake.give_word()
+        limit_devices(group, (*DEFAULT_DEVICES, *nodes.rules(plan["nodes"]), *plan["device_rules"]))
+        _give_word(handshake, plan, pid)
         write_steps(directory, "trace.jsonl", _steps(handshake))
         failure, descriptors = handshake.failure, handshake.descriptors
     except BaseException as error:
@@ -108,6 +111,18 @@ def carry_out(
         orphans.bury(group)
 
 
+def _give_word(handshake: Handshake, plan: dict[str, Any], pid: int) -> None:
+    """Do what the first process may not do for itself, and let it go on."""
+    rlimits.make_room(pid, plan["ulimits"])
+    if plan["oom_score_adj"]:
+        rlimits.prefer(pid, plan["oom_score_adj"])
+    if plan["ids"]:
+        stock = materials.make(plan, spaces.map_ids(pid, plan["ids"]))
+        materials.send(handshake.sock, stock)
+    else:
+        handshake.give_word()
+
+
 def _clone(plan: dict[str, Any], group: cgroups.Group) -> tuple[Handshake, int, list[int]]:
     """Make the first process: its handshake, pid, and pidfd with our ends of its streams (stdout, stderr, stdin)."""
     ours: list[int] = []
@@ -119,12 +134,23 @@ def _clone(plan: dict[str, Any], group: cgroups.Group) -> tuple[Handshake, int, 
         if plan["open_stdin"]:
             streams[0], end = os.pipe()
             ours.append(end)
+        for end in streams if plan["ids"] else ():
+            if end >= 0:
+                os.fchown(end, plan["ids"][0], plan["ids"][0])  # or its root could not give them to a user
     sock, other = _socket.socketpair()
     door = group.clone_fd()
-    pid, pidfd = processes.clone3(init.FLAGS | namespaces.CLONE_PARENT, cgroup_fd=door, exit_signal=0)
+    joined = spaces.neighbours(plan)
+    if plan["joins"] and any(mount[0] == "shm" for mount in plan["mounts"]):
+        plan["shm"] = spaces.shared_memory(joined["ipc"])
+    if "pid" not in plan["namespaces"] and not group.directories:  # what shall end its processes?
+        raise OSError(errno.ENODEV, f"--pid: {NOT_DELEGATED}")
+    plan["nodes"] = nodes.found(plan["nodes"])
+    spaces.enter_pid(joined)
+    flags = spaces.born_in(plan) | namespaces.CLONE_PARENT
+    pid, pidfd = processes.clone3(flags, cgroup_fd=door, exit_signal=0)
     if pid == 0:
         sock.close()  # or it would not see our end
-        init.run(plan, other, (streams[0], streams[1], streams[2]), group)
+        init.run(plan, other, (streams[0], streams[1], streams[2]), group, joined)
     other.close()
     for fd in (*streams, door):
         if fd >= 0:

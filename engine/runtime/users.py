@@ -15,6 +15,10 @@ import stat
 
 from engine.errors import InvalidInput
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 MAX_ID = 2**32 - 2
 MAX_FILE = 1 << 20
 """Bytes of passwd or group that are read; a longer file is refused."""
@@ -62,6 +66,18 @@ def find(user: str, passwd: bytes, group: bytes) -> Account:
     if len(groups) > MAX_GROUPS:
         raise InvalidInput(f"user {user} is in {len(groups)} groups: more than Linux takes")
     return Account(uid, gid, groups, home)
+
+
+def additional(groups: Sequence[str], group: bytes) -> list[int]:
+    """The numbers of groups given by name or number (--group-add). InvalidInput for a name that is not there."""
+    found = []
+    for text in groups:
+        try:
+            found.append(_group(os.fsencode(text), group))
+        except (InvalidInput, UnicodeEncodeError) as error:
+            out_of_range = "out of range" in str(error)
+            raise InvalidInput(str(error) if out_of_range else f"Unable to find group {text}") from error
+    return found
 
 
 def _user(wanted: bytes, passwd: bytes) -> tuple[int, bytes, int, str]:

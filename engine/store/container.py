@@ -15,7 +15,8 @@ class ContainerConfig(Values):
 
     layers: the read-only layers' ids, bottom first (the read-write layer on top has the container's own id); args: the
     argv that runs; env: `KEY=value`; stop_timeout: seconds, None for the default; exposed_ports: `80/tcp`;
-    settings: how it is held; texts that are not UTF-8 hold surrogate escapes.
+    settings: how it is held; ids: (first id outside, how many) of its own user namespace, or (); texts that are not
+    UTF-8 hold surrogate escapes.
     """
 
     id: str
@@ -40,6 +41,7 @@ class ContainerConfig(Values):
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
     settings: Settings = Settings()
+    ids: tuple[int, ...] = ()
 
 
 class ContainerState(Values):

@@ -53,6 +53,7 @@ class Config(Values):
     image_name: str = "base"
     labels: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
     settings: Settings = Settings()
+    ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

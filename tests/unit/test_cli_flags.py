@@ -101,7 +101,7 @@ def test_how_many_words_a_verb_takes(least: int, most: int | None, given: int, n
         parser.parse(["word"] * given)
 
 
-@pytest.mark.parametrize("flag", ["volume", "publish", "network", "mount"])
+@pytest.mark.parametrize("flag", ["volume", "publish", "mount"])
 def test_what_this_version_cannot_do_is_refused_not_ignored(flag: str) -> None:
     with pytest.raises(UsageError, match=f"^unknown flag: --{flag}\n"):
         parse(f"--{flag}=x", "img")

@@ -68,7 +68,11 @@ def test_a_part_is_logged_before_the_line_ends(tmp_path: Path) -> None:
     log.finish()
 
 
-@given(st.text(st.characters(exclude_characters="\n"), min_size=1, max_size=5), st.integers(0, 5), st.integers(0, 50))
+@given(
+    st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1, max_size=5),
+    st.integers(0, 5),
+    st.integers(0, 50),
+)
 def test_no_character_is_torn(tmp_path_factory: pytest.TempPathFactory, piece: str, offset: int, cut: int) -> None:
     text = "." * offset + piece * (2 * LINE // len(piece))
     data = text.encode()
