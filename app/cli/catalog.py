@@ -32,8 +32,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "save": ("save", "Save one or more images to a tar archive (streamed to STDOUT by default)"),
     "start": ("start", "Start one or more stopped containers"),
     "stop": ("stop", "Stop one or more running containers"),
+    "stats": ("stats", "Display a live stream of container(s) resource usage statistics"),
     "tag": ("tag", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE"),
+    "top": ("top", "Display the running processes of a container"),
     "unpause": ("unpause", "Unpause all processes within one or more containers"),
+    "update": ("update", "Update configuration of one or more containers"),
     "version": ("version", "Show the Strata version information"),
     "wait": ("wait", "Block until one or more containers stop, then print their exit codes"),
 }
@@ -57,7 +60,8 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         "Manage containers",
         {
             **{word: word for word in ("commit", "create", "diff", "exec", "export", "inspect", "kill")},
-            **{word: word for word in ("logs", "pause", "rm", "run", "start", "stop", "unpause", "wait")},
+            **{word: word for word in ("logs", "pause", "rm", "run", "start", "stats", "stop", "top", "unpause")},
+            **{word: word for word in ("update", "wait")},
             "ls": "ps",
             "prune": "container prune",
         },

@@ -83,6 +83,11 @@ def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def write_rows(rows: Iterable[Row], form: str, table: str, titles: Mapping[str, str], *, quiet: bool = False) -> None:
+    """`rows_text` to stdout."""
+    out(rows_text(rows, form, table, titles, quiet=quiet))
+
+
+def rows_text(rows: Iterable[Row], form: str, table: str, titles: Mapping[str, str], *, quiet: bool = False) -> str:
     """docker's --format. form: "" or "table" for the default table, "json", "table …" or a template.
 
     table: the default table's template; titles: column titles by field; quiet: `table` is one field, shown without a
@@ -90,8 +95,7 @@ def write_rows(rows: Iterable[Row], form: str, table: str, titles: Mapping[str, 
     """
     form = form.strip().replace("\\t", "\t").replace("\\n", "\n")
     if form == "json":
-        out("".join(as_json(row) + "\n" for row in rows))
-        return
+        return "".join(as_json(row) + "\n" for row in rows)
     as_table = form in ("", "table") or form.startswith("table ")
     source = table if form in ("", "table") or (quiet and as_table) else form.removeprefix("table ").strip(" ")
     with_titles = as_table and not quiet
@@ -100,7 +104,7 @@ def write_rows(rows: Iterable[Row], form: str, table: str, titles: Mapping[str, 
         from app.cli.table import tabulate
 
         lines = tabulate([part for line in lines for part in line.split("\n")])
-    out("".join(f"{line}\n" for line in lines))
+    return "".join(f"{line}\n" for line in lines)
 
 
 def write_object(found: Mapping[str, object], form: str) -> None:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 LEAST, PADDING = 10, 3
 
 
-def tabulate(lines: Sequence[str]) -> list[str]:
-    """The lines with their tabs replaced by spaces, so that cells under each other line up.
+def tabulate(lines: Sequence[str], least: int = LEAST) -> list[str]:
+    """The lines with their tabs replaced by spaces, so that cells under each other line up. least: columns of a column.
 
     A cell belongs to a column only when a tab ends it; a column is a run of neighbouring lines that have it.
     """
@@ -24,7 +24,7 @@ def tabulate(lines: Sequence[str]) -> list[str]:
             while end < len(rows) and len(rows[end]) - 1 > column:
                 end += 1
             if end > start:
-                width = max(LEAST, max(len(rows[at][column]) for at in range(start, end)) + PADDING)
+                width = max(least, max(len(rows[at][column]) for at in range(start, end)) + PADDING)
                 for at in range(start, end):
                     widths[at][column] = width
             start = max(end, start + 1)

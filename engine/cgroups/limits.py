@@ -15,7 +15,7 @@ from engine.settings import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from engine.cgroups.groups import Group
 
@@ -86,18 +86,26 @@ def hold(group: Group, limits: Limits) -> None:
         files.write(path, value)
 
 
-def change(group: Group, limits: Limits) -> None:
-    """Set them in a group at work: all of them or, when the kernel refuses one, none. For what `update` can change."""
+def change(group: Group, limits: Limits) -> Callable[[], None]:
+    """Set them in a group at work: all of them or, when the kernel refuses one, none. For what `update` can change.
+
+    Gives what undoes it.
+    """
     done: list[Write] = []
+
+    def undo() -> None:
+        for path, before in reversed(done):
+            files.write(path, before)
+
     try:
         for path, value in writes(group, limits):
             before = files.read(path).partition("\n")[0]
             files.write(path, value)
             done.append((path, before))
     except OSError:
-        for path, before in reversed(done):
-            files.write(path, before)
+        undo()
         raise
+    return undo
 
 
 def writes(group: Group, limits: Limits) -> list[Write]:

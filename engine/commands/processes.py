@@ -1,9 +1,8 @@
-"""The processes of a running container, and what it uses: read from its cgroup and from /proc."""
+"""The processes of a running container, its namespaces and links: read from its cgroup and from /proc."""
 
 from __future__ import annotations
 
 import os
-import time
 from dataclasses import dataclass
 
 from engine.errors import NotRunning
@@ -31,18 +30,6 @@ class Process:
     command: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stats:
-    """What a container uses now. cpu: nanoseconds of processor time since it started; memory: bytes, without the file
-    cache that the kernel can drop at once; None where no cgroup of this machine measures it; pids: how many
-    processes; at: seconds (monotonic), so that two readings give a rate."""
-
-    cpu: int | None
-    memory: int | None
-    pids: int
-    at: float
-
-
 def processes(context: Context, ref: str) -> list[Process]:
     """The processes of a container, by their numbers inside; empty when it does not run."""
     from engine.commands.lookup import container as find
@@ -51,24 +38,10 @@ def processes(context: Context, ref: str) -> list[Process]:
     if not container.state.pid:
         return []
     try:
-        found = [_process(pid) for pid in _pids(group_of(context, container), container)]
+        found = [_process(pid) for pid in pids_of(group_of(context, container), container)]
     except FileNotFoundError:
         return []  # it ended meanwhile, and its cgroup went with it
     return sorted((process for process in found if process), key=lambda process: process.pid)
-
-
-def stats(context: Context, ref: str) -> Stats:
-    """What a container uses now. Raises NotRunning."""
-    from engine.commands.lookup import container as find
-
-    container = find(context, ref)
-    if not container.state.pid:
-        raise NotRunning(container.id)
-    group = group_of(context, container)
-    try:
-        return Stats(cpu=group.cpu(), memory=group.memory(), pids=len(_pids(group, container)), at=time.monotonic())
-    except FileNotFoundError:
-        raise NotRunning(container.id) from None
 
 
 def namespaces(context: Context, ref: str) -> dict[str, int]:
@@ -105,7 +78,7 @@ def group_of(context: Context, container: Container) -> Group:
     return open_group(parent_name(context.root), container.id, detect(pid=container.state.pid))
 
 
-def _pids(group: Group, container: Container) -> list[int]:
+def pids_of(group: Group, container: Container) -> list[int]:
     """The processes of a container: those of its group, or without one those of its pid namespace."""
     from engine.kernel.namespaces import namespace_id
 

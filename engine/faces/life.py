@@ -6,7 +6,8 @@ from engine.faces.face import Face
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
     from engine.commands.options import CreateOptions, ExecOptions
     from engine.runtime.client import Session
@@ -51,6 +52,22 @@ class Life(Face):
         container = create(self._context, image, options)
         stdin = bool(options and options.open_stdin)
         return container, self.start(container, attach=attach, stdin=stdin, size=size)
+
+    def update(
+        self,
+        ref: str,
+        changes: Mapping[str, Any],
+        *,
+        restart: tuple[str, int] | None = None,
+        warn: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """Other limits (fields of `engine.settings.Limits`) or restart policy (name, most restarts); it may run.
+
+        warn: told of what this machine cannot hold.
+        """
+        from engine.commands.update import update
+
+        update(self._context, ref, changes, restart=restart, warn=warn)
 
     def stop(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
         """Stop signal, grace (seconds; None = the container's or 10; negative = for ever), then SIGKILL."""

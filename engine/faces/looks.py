@@ -6,12 +6,14 @@ from engine.faces.face import Face
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Any
 
     from engine.commands.logs import LogLine
-    from engine.commands.processes import Process, Stats
+    from engine.commands.processes import Process
+    from engine.commands.stats import Stats
     from engine.commands.summaries import ContainerSummary
+    from engine.commands.top import Top
     from engine.faces.face import Filters
     from engine.layers.diff import Change
     from engine.network.links import Link
@@ -61,9 +63,15 @@ class Looks(Face):
 
     def stats(self, ref: str) -> Stats:
         """What it uses now. Raises NotRunning."""
-        from engine.commands.processes import stats
+        from engine.commands.stats import stats
 
         return stats(self._context, ref)
+
+    def top(self, ref: str, options: Sequence[str] = ()) -> Top:
+        """Its processes as `ps -ef` shows them, by pid outside; with options as the host's ps does. NotRunning."""
+        from engine.commands.top import top
+
+        return top(self._context, ref, options)
 
     def namespaces(self, ref: str) -> dict[str, int]:
         """Namespace name ("pid", "mnt" …) → inode number, of its pid 1. Raises NotRunning."""

@@ -34,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from engine.settings import Settings
     from engine.store.root import Store
 
 __all__ = [
@@ -215,6 +216,12 @@ class Containers:
             config = self.get(container_id)
             self._check_free(name)
             files.replace(self.path(container_id, "config.json"), dump_config(config.replaced(name=name)))
+
+    def reconfigure(self, container_id: str, *, settings: Settings) -> None:
+        """Give a container other settings. NoSuchContainer."""
+        with self._store.lock("containers"):  # `rename` writes this file too
+            config = self.get(container_id).replaced(settings=settings)
+            files.replace(self.path(container_id, "config.json"), dump_config(config))
 
     def remove(self, container_id: str) -> None:
         """Remove a container that does not run, and its read-write layer; then what only it kept alive.
