@@ -30,6 +30,18 @@ from tests.support.needs import needs, needs_root, unmet
 from tests.support.waiting import until
 
 RUNTIME = ("textual", "pyroute2", "humanize", "watchfiles", "isal", "zstandard")
+BECOME = """import os, sys
+uid, gid, group, *argv = sys.argv[1:]
+if group:
+    with open(group + "/cgroup.procs", "w") as file:
+        file.write("0")
+os.setgroups([])
+os.setresgid(int(gid), int(gid), int(gid))
+os.setresuid(int(uid), int(uid), int(uid))
+os.execvp(argv[0], argv)
+"""
+"""What becomes the user: no setpriv(1), which looks for the program with root's capabilities still."""
+
 TRIES = 200  # of a tool that finds /etc/passwd locked by another
 
 
@@ -121,34 +133,37 @@ class OrdinaryUser:
             raise
 
     def _runs(self, python: str) -> bool:
-        try:
-            return self.run(python, "-c", "import app, textual, zstandard").returncode == 0
-        except OSError:  # not there, or nobody else may look there
-            return False
+        return self.run(python, "-c", "import app, textual, zstandard").returncode == 0
 
     def argv(self, *words: str) -> list[str]:
         """The command line of `strata …`."""
         return [self.python, "-m", "app", *words]
 
-    def run(self, *argv: str, stdin: str = "", **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a program as the user, however it ends. more: further variables of its environment."""
-        return subprocess.run(
-            argv,
-            input=stdin,
-            env={**self.env, **more},
+    def run(self, *argv: str, stdin: str = "", group: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a program as the user, however it ends. group: a control group's directory, which root puts it into."""
+        with self.spawn(*argv, group=group, stdin=subprocess.PIPE) as process:
+            try:
+                out, err = process.communicate(stdin.encode(), timeout=110)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(argv, process.returncode, out.decode(errors="replace"), err.decode())
+
+    def spawn(self, *argv: str, group: str = "", stdin: int, output: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+        """Begin a program as the user, in a session of its own. stdin, output: descriptors, or subprocess.PIPE."""
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", BECOME, str(self.uid), str(self.gid), group, *argv],
+            env=self.env,
             cwd=self.home,
-            user=self.uid,
-            group=self.gid,
-            extra_groups=[],
-            capture_output=True,
-            text=True,
-            timeout=110,
-            errors="surrogateescape",
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
 
-    def strata(self, *words: str, stdin: str = "") -> str:
+    def strata(self, *words: str, stdin: str = "", group: str = "") -> str:
         """Run `strata …`, which must succeed; its standard output without the last newline."""
-        done = self.run(*self.argv(*words), stdin=stdin)
+        done = self.run(*self.argv(*words), stdin=stdin, group=group)
         if done.returncode:
             raise AssertionError(f"strata {' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout.rstrip("\n")
@@ -158,6 +173,14 @@ class OrdinaryUser:
         done = self.run(*self.argv(*words))
         assert done.returncode == status, (done.returncode, done.stdout, done.stderr)
         return done.stderr.rstrip("\n")
+
+    def outside(self, number: int) -> int:
+        """The number that an owner inside has outside."""
+        if number == 0 or not self.ranges[0]:
+            return self.uid
+        first, count = self.ranges[0][0]
+        assert number <= count
+        return first + number - 1
 
     @property
     def root(self) -> Path:
