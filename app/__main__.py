@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 def main() -> int:
     """Run the command line of this process; returns its exit status."""
@@ -26,5 +30,17 @@ def _fill_standard_streams() -> None:
                 setattr(sys, ("stdin", "stdout", "stderr")[fd], stream)
 
 
+def leave(status: int) -> NoReturn:
+    """End the process: at once where nothing but this thread is there, since taking an interpreter down takes 2 ms."""
+    if "threading" not in sys.modules:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except OSError:
+            sys.exit(status)  # it says so as Python does
+        os._exit(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())
