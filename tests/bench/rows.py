@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine.commands.options import CreateOptions
+from tests.bench.life import LIFE
 from tests.bench.measure import Row, interleave, milliseconds
 from tests.bench.sides import IMAGE, Sides
 
 START_BAR = 0.6
 COMMAND_BAR = 0.5
-MONITOR_BAR = 4.0  # MB, of 1,000,000 bytes
-AT_REST = 3.0  # seconds after which a monitor has given back what starting took
+MONITOR_BAR = 3.0  # MB, of 1,000,000 bytes
+AT_REST = 8.0  # seconds after which a monitor rests
 
 
 def start(sides: Sides, rounds: int) -> Row:
@@ -89,4 +90,10 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
     return lambda: milliseconds(work)
 
 
-ROWS: dict[str, Callable[[Sides, int], Row]] = {"start": start, "run": run, "exec": exec_, "memory": memory}
+ROWS: dict[str, Callable[[Sides, int], Row]] = {
+    "start-warm": start,
+    "run": run,
+    "exec": exec_,
+    "memory": memory,
+    **LIFE,
+}

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from app.demo import hostfiles
 from engine import Engine
+from tests.peers.dockerd import Dockerd
 from tests.peers.podman import Podman
 
 IMAGE = "bench"
@@ -51,6 +52,7 @@ class Sides:
         self.peer = Podman(str(self.disk))
         self._stack.callback(self.peer.close)
         self.peer.podman("import", "--quiet", "-", IMAGE, stdin=self.rootfs)
+        self._dockerd: Dockerd | None = None
         saved = self.peer.base / "image.tar"
         self.peer.podman("save", "--quiet", "--output", str(saved), IMAGE)
         self.root = str(self.disk / "strata")
@@ -101,6 +103,14 @@ class Sides:
 
     def podman(self, *args: str) -> Callable[[], None]:
         return command(["podman", *args], self.peer.env)
+
+    def docker(self, *args: str) -> Callable[[], None]:
+        """docker's client, of a daemon that is started with the image when it is first wanted."""
+        if self._dockerd is None:
+            self._dockerd = self._stack.enter_context(Dockerd(str(self.disk)))
+            self._dockerd.docker("import", "-", IMAGE, stdin=self.rootfs)
+        # Debian's client, which belongs to the daemon, wherever another one may be in the PATH.
+        return command(["/usr/bin/docker", *args], self._dockerd.env)
 
 
 def installed() -> list[str]:
