@@ -6,6 +6,7 @@ COMMON = ("run", "exec", "ps", "images", "pull", "push", "login", "logout", "ver
 
 # Word at the top level → (module in app.cli, one line).
 COMMANDS: dict[str, tuple[str, str]] = {
+    "attach": ("attach", "Attach local standard input, output, and error streams to a running container"),
     "commit": ("commit", "Create a new image from a container's changes"),
     "create": ("create", "Create a new container"),
     "demo": ("demo", "Make a demo image and container from this machine's files and explore them"),
@@ -23,9 +24,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logout": ("logout", "Log out from a registry"),
     "logs": ("logs", "Fetch the logs of a container"),
     "pause": ("pause", "Pause all processes within one or more containers"),
+    "port": ("port", "List port mappings or a specific mapping for the container"),
     "ps": ("ps", "List containers"),
     "pull": ("pull", "Download an image from a registry, or take it from another engine or an archive"),
     "push": ("push", "Upload an image to a registry, or give it to another engine or an archive"),
+    "rename": ("rename", "Rename a container"),
+    "restart": ("restart", "Restart one or more containers"),
     "rm": ("rm", "Remove one or more containers"),
     "rmi": ("rmi", "Remove one or more images"),
     "run": ("run", "Create and run a new container from an image"),
@@ -59,9 +63,9 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "container": (
         "Manage containers",
         {
-            **{word: word for word in ("commit", "create", "diff", "exec", "export", "inspect", "kill")},
-            **{word: word for word in ("logs", "pause", "rm", "run", "start", "stats", "stop", "top", "unpause")},
-            **{word: word for word in ("update", "wait")},
+            **{word: word for word in ("attach", "commit", "create", "diff", "exec", "export", "inspect", "kill")},
+            **{word: word for word in ("logs", "pause", "port", "rename", "restart", "rm", "run", "start", "stats")},
+            **{word: word for word in ("stop", "top", "unpause", "update", "wait")},
             "ls": "ps",
             "prune": "container prune",
         },

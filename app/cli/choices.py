@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.commands.options import CreateOptions
     from engine.engine import Engine
 
+STREAMS = ("stdin", "stdout", "stderr")
 PULL = ("always", "missing", "never")
 
 
@@ -32,6 +33,9 @@ def add_process_flags(parser: Parser) -> None:
 def add_container_flags(parser: Parser) -> None:
     """What a container gets, in run and create."""
     add_process_flags(parser)
+    parser.add_argument(
+        "-a", "--attach", action="append", type=_stream, metavar="list", help="Attach to STDIN, STDOUT or STDERR"
+    )
     parser.add_argument("--cidfile", default="", help="Write the container ID to the file")
     parser.add_argument("--entrypoint", help="Overwrite the default ENTRYPOINT of the image")
     parser.add_argument("-h", "--hostname", default="", help="Container host name")
@@ -79,6 +83,7 @@ def create_options(args: Args) -> CreateOptions:
         hostname=args.hostname,
         tty=args.tty,
         open_stdin=args.interactive,
+        attached=attached(args),
         auto_remove=args.rm,
         labels={key: value for key, _, value in (label.partition("=") for label in args.label)},
         stop_signal=args.stop_signal,
@@ -87,6 +92,15 @@ def create_options(args: Args) -> CreateOptions:
             **{key: value for group in (confining, spaces, limits, living) for key, value in group.chosen(args).items()}
         ),
     )
+
+
+def attached(args: Args) -> tuple[str, ...]:
+    """The streams that the caller stays with: those of -a, else none of a detached run's, else all that are open."""
+    if args.attach:
+        return tuple(stream for stream in STREAMS if stream in args.attach)
+    if getattr(args, "detach", False):
+        return ()
+    return STREAMS if args.interactive else STREAMS[1:]
 
 
 def environment(args: Args) -> tuple[str, ...]:
@@ -178,6 +192,12 @@ def detach_keys(text: str) -> bytes:
 def stream_choices(args: Args) -> dict[str, Any]:
     """The keyword arguments of `streams.connect` that come from flags."""
     return {"proxy": args.sig_proxy, **({} if args.detach_keys is None else {"keys": args.detach_keys})}
+
+
+def _stream(text: str) -> str:
+    if text.lower() not in STREAMS:
+        raise ValueError("valid streams are STDIN, STDOUT and STDERR")
+    return text.lower()
 
 
 def _pull(text: str) -> str:

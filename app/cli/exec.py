@@ -22,7 +22,8 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Args) -> int:
-    from app.cli.streams import check_terminal, connect, terminal_size
+    from app.cli.streams import connect
+    from app.cli.terminal import check_terminal, terminal_size
     from engine.commands.options import ExecOptions
     from engine.engine import Engine
 

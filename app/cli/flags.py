@@ -127,7 +127,10 @@ class Parser:
         metavar: str = "string",
         help: str = "",
     ) -> None:
-        """A flag: names like "-d", "--detach". action "append" collects a list, "store_true" takes no value."""
+        """A flag: names like "-d", "--detach". action "append" collects a list, "store_true" takes no value.
+
+        help: "" hides it from --help (an old name that hands still know).
+        """
         long = next((name[2:] for name in names if name.startswith("--")), "")
         short = next((name[1:] for name in names if not name.startswith("--")), "")
         if action == "store_true":
@@ -241,13 +244,13 @@ class Parser:
         parts = [f"Usage:  {self.path} {self.usage}", self.description]
         if self.aliases:
             parts.append("Aliases:\n  " + ", ".join(self.aliases))
-        if self.flags:
+        if any(flag.help for flag in self.flags):
             parts.append("Options:\n" + self.options_text())
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def options_text(self) -> str:
         """The flags, in two columns, by name."""
-        ordered = sorted(self.flags, key=lambda flag: flag.long or flag.short)
+        ordered = sorted((flag for flag in self.flags if flag.help), key=lambda flag: flag.long or flag.short)
         return "\n".join(columns([(_left(flag), _right(flag)) for flag in ordered]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.cli.choices import add_container_flags, add_stream_flags, create, stream_choices
+from app.cli.choices import add_container_flags, add_stream_flags, attached, create, stream_choices
 from app.cli.flags import BadChoice
 from app.cli.output import out, said, words
 from engine.errors import StrataError
@@ -24,12 +24,15 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Args) -> int:
-    if args.interactive and args.tty and not args.detach:
-        from app.cli.streams import check_terminal
+    if args.attach and args.detach:
+        return failed(args, BadChoice("conflicting options: cannot specify both --attach and --detach"), EXIT_ENGINE)
+    streams = attached(args)
+    if "stdin" in streams and args.interactive and args.tty:
+        from app.cli.terminal import check_terminal
 
         check_terminal()
     try:
-        return _run(args)
+        return _run(args, streams)
     except BrokenPipeError:
         raise
     except StrataError as error:
@@ -44,7 +47,7 @@ def failed(args: Args, error: Exception, status: int) -> int:
     return status
 
 
-def _run(args: Args) -> int:
+def _run(args: Args, streams: tuple[str, ...]) -> int:
     from engine.engine import Engine
 
     with Engine(args.root) as engine:
@@ -54,10 +57,16 @@ def _run(args: Args) -> int:
             out(f"{container_id}\n")
             engine.start(container_id)
             return 0
-        from app.cli.streams import connect, terminal_size
+        from app.cli.streams import connect
+        from app.cli.terminal import terminal_size
 
         size = terminal_size() if args.tty else (0, 0)
-        session = engine.start(container_id, attach=True, stdin=args.interactive, size=size)
+        stdin = args.interactive and "stdin" in streams
+        session = engine.start(container_id, attach=True, stdin=stdin, size=size)
         assert session is not None
-    status = connect(session, stdin=args.interactive, tty=args.tty, **stream_choices(args))
+    outputs = [stream for stream in streams if stream != "stdin"]
+    status = connect(session, stdin=stdin, tty=args.tty, outputs=outputs, **stream_choices(args))
+    if not outputs:  # nobody stays to see how it ends: docker gives the id instead
+        out(f"{container_id}\n")
+        return 0
     return 0 if status is None else status

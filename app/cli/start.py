@@ -30,7 +30,8 @@ def run(args: Args) -> int:
             return each(args.words, start)
         if len(args.words) > 1:
             raise args.parser.wrong("you cannot start and attach multiple containers at once", 1)
-        from app.cli.streams import check_terminal, connect, terminal_size
+        from app.cli.streams import connect
+        from app.cli.terminal import check_terminal, terminal_size
 
         config = engine.container(args.words[0]).config
         stdin = args.interactive and config.open_stdin

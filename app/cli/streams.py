@@ -11,9 +11,11 @@ import os
 import select
 import sys
 
+from app.cli.terminal import RawTerminal, terminal_size
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     from engine.runtime.client import Session
@@ -22,30 +24,13 @@ CHUNK = 65536
 ENOUGH = 1 << 20  # bytes on their way to the container at which we stop reading standard input
 DETACH = b"\x10\x11"  # ctrl-p ctrl-q
 
-# Not passed on: what cannot be caught, what tells this process about itself, and what means it has gone wrong.
+# Not passed on: what cannot be caught, what tells this process about itself (its children, its pipes, that its terminal
+# wants it to stop), and what means it has gone wrong.
 NOT_PROXIED = {
     *(signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGPIPE, signal.SIGURG),
+    *(signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
     *(signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP, signal.SIGSYS),
 }
-
-
-def terminal_size() -> tuple[int, int]:
-    """(rows, columns) of the terminal on standard input or output; (0, 0) when there is none."""
-    for fd in (0, 1):
-        try:
-            size = os.get_terminal_size(fd)
-            return size.lines, size.columns
-        except OSError:
-            continue
-    return 0, 0
-
-
-def check_terminal() -> None:
-    """UsageError when standard input, which is to feed a terminal, is none itself."""
-    if not os.isatty(0):
-        from app.cli.flags import UsageError
-
-        raise UsageError("cannot attach stdin to a TTY-enabled container because stdin is not a terminal", 1)
 
 
 class SignalPipe:
@@ -79,23 +64,6 @@ def _nothing(number: int, frame: object) -> None:
     """A handler that lets the wake-up descriptor tell."""
 
 
-class RawTerminal:
-    """The terminal on standard input passes every key through unread; as it was before, afterwards."""
-
-    def __enter__(self) -> Self:
-        import termios
-        import tty
-
-        self._attributes = termios.tcgetattr(0)
-        tty.setraw(0, termios.TCSANOW)
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        import termios
-
-        termios.tcsetattr(0, termios.TCSADRAIN, self._attributes)
-
-
 class DetachKeys:
     """Looks for the keys that leave a session; the first ones wait until it is clear whether the rest follows."""
 
@@ -121,33 +89,59 @@ class DetachKeys:
         return bytes(passed), False
 
 
-def connect(session: Session, *, stdin: bool, tty: bool, proxy: bool = True, keys: bytes = DETACH) -> int | None:
+BOTH = ("stdout", "stderr")
+ENDS = {signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+"""What ends a session at a raw terminal, by way of putting that back: the keys for these are the container's."""
+
+
+def connect(
+    session: Session,
+    *,
+    stdin: bool,
+    tty: bool,
+    proxy: bool = True,
+    keys: bytes = DETACH,
+    outputs: Sequence[str] = BOTH,
+) -> int | None:
     """Copy until the process ends: its exit status; or until the detach keys: None.
 
     stdin: pass standard input on, and its end. tty: the process has a terminal: ours becomes raw, if it is one, and its
-    size follows. proxy: pass signals on, when there is no terminal to make them. BrokenPipeError when our standard
-    output is closed. The session is closed in the end; a process that has not ended goes on.
+    size follows. proxy: pass signals on, when there is no terminal to make them. outputs: which of its streams are
+    ours; without any, the end of standard input is the end: None. BrokenPipeError when our standard output is closed.
+    The session is closed in the end; a process that has not ended goes on.
     """
     raw = tty and stdin and os.isatty(0)
-    signals = {signal.SIGWINCH, signal.SIGTERM, signal.SIGHUP} if raw else {signal.SIGWINCH} if tty else set()
-    if proxy and not tty:
+    signals: set[int] = {signal.SIGWINCH} if tty else set()
+    if raw:
+        signals |= {*ENDS, signal.SIGTSTP, signal.SIGCONT}
+    elif proxy and not tty:
         signals = signal.valid_signals() - NOT_PROXIED
     sys.stdout.flush()
     try:
         with SignalPipe({int(number) for number in signals}) as pipe:
             if not raw:
-                return _Copier(session, pipe, stdin, tty, None).run()
-            with RawTerminal():
-                return _Copier(session, pipe, stdin, tty, DetachKeys(keys)).run()
+                return _Copier(session, pipe, stdin, tty, outputs).run()
+            with RawTerminal() as terminal:
+                return _Copier(session, pipe, stdin, tty, outputs, terminal, DetachKeys(keys)).run()
     finally:
         session.close()
 
 
 class _Copier:
-    """One session being copied both ways."""
+    """One session being copied both ways. terminal, keys: when ours is raw."""
 
-    def __init__(self, session: Session, pipe: SignalPipe, stdin: bool, tty: bool, keys: DetachKeys | None) -> None:
-        self.session, self.pipe, self.stdin, self.tty, self.keys = session, pipe, stdin, tty, keys
+    def __init__(
+        self,
+        session: Session,
+        pipe: SignalPipe,
+        stdin: bool,
+        tty: bool,
+        outputs: Sequence[str],
+        terminal: RawTerminal | None = None,
+        keys: DetachKeys | None = None,
+    ) -> None:
+        self.session, self.pipe, self.stdin, self.tty = session, pipe, stdin, tty
+        self.outputs, self.terminal, self.keys = outputs, terminal, keys
 
     def run(self) -> int | None:
         if self.tty:
@@ -155,7 +149,7 @@ class _Copier:
         poll = select.poll()
         poll.register(self.pipe.fd, select.POLLIN)
         reading = False
-        while True:
+        while self.outputs or self.stdin or self.session.unsent:
             poll.register(self.session.fileno(), select.POLLIN | (select.POLLOUT if self.session.unsent else 0))
             if reading is not (self.stdin and self.session.unsent < ENOUGH):
                 reading = not reading
@@ -173,13 +167,15 @@ class _Copier:
                         self._to_process(self.session.flush)
                     if event & ~select.POLLOUT and self._output():
                         return self.session.exit_code
+        return None
 
     def _output(self) -> bool:
         """Write what the process wrote; whether it has ended."""
         for stream, data in self.session.receive():
             if stream == "exit":
                 return True
-            write_all(2 if stream == "stderr" else 1, data)
+            if stream in self.outputs:
+                write_all(2 if stream == "stderr" else 1, data)
         return False
 
     def _input(self) -> bool:
@@ -188,6 +184,8 @@ class _Copier:
             data = os.read(0, CHUNK)
         except OSError:  # hung up, or never open: it ends
             data = b""
+        if not data and self.terminal is not None:  # a raw terminal has no end of input: it is gone
+            raise SystemExit(128 + signal.SIGHUP)
         if not data:
             self.stdin = False
             self._to_process(self.session.close_stdin)
@@ -205,8 +203,27 @@ class _Copier:
                 self._to_process(lambda number=number: self.session.signal(number))  # type: ignore[misc]
             elif number == signal.SIGWINCH:
                 self._resize()
+            elif number == signal.SIGTSTP:
+                self._stop()
+            elif number == signal.SIGCONT:
+                self._go_on()
             else:
                 raise SystemExit(128 + number)  # by way of the terminal's attributes being put back
+
+    def _stop(self) -> None:
+        """Stop as anybody would whom a shell's job control tells so, and leave the shell its terminal."""
+        assert self.terminal is not None
+        self.terminal.leave()
+        ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, ours)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """After a stop: the shell has had the terminal meanwhile."""
+        assert self.terminal is not None
+        self.terminal.enter()
+        self._resize()
 
     def _resize(self) -> None:
         rows, columns = terminal_size()

@@ -112,6 +112,7 @@ def configure(record: ImageRecord, image: str, options: CreateOptions, container
         hostname=options.hostname or container_id[:12],
         tty=options.tty,
         open_stdin=options.open_stdin,
+        attached=options.attached,
         stop_signal=_signal(options.stop_signal) or own.stop_signal,
         stop_timeout=options.stop_timeout,
         auto_remove=options.auto_remove,

@@ -15,8 +15,9 @@ class CreateOptions(Values):
 
     name: "" = a made-up one. command: the words after the image (replace CMD).
     entrypoint: None = the image's; () = none at all; else its words. Either way of giving one discards the
-    image's CMD. env: "KEY=value", or "KEY" to take the image's variable away. stop_timeout: seconds, None = 10.
-    settings: how it is held.
+    image's CMD. attached: the streams ("stdin", "stdout", "stderr") that the caller stays with, as `inspect` shows.
+    env: "KEY=value", or "KEY" to take the image's variable away. stop_timeout: seconds, None = 10. settings: how it is
+    held.
     """
 
     name: str = ""
@@ -28,6 +29,7 @@ class CreateOptions(Values):
     hostname: str = ""
     tty: bool = False
     open_stdin: bool = False
+    attached: tuple[str, ...] = ()
     auto_remove: bool = False
     labels: Mapping[str, str] = {}
     stop_signal: str = ""

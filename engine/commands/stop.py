@@ -12,10 +12,13 @@ GRACE = 10  # seconds, docker's default
 SIGKILL = 9
 
 
-def stop(context: Context, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+def stop(
+    context: Context, ref: str, timeout: int | None = None, signal: str | None = None, *, keep: bool = False
+) -> None:
     """Stop a container; one that does not run is left alone. A paused one is thawed, or it could not answer.
 
     timeout: seconds, None = the container's own or 10, negative = for ever. signal: None = the container's, else TERM.
+    keep: one that removes itself (--rm) does not this time.
     """
     from engine.commands.lookup import container as find
     from engine.commands.monitors import ended, last_state, monitor_of
@@ -28,7 +31,7 @@ def stop(context: Context, ref: str, timeout: int | None = None, signal: str | N
     grace = next(seconds for seconds in (timeout, container.config.stop_timeout, GRACE) if seconds is not None)
     monitor = monitor_of(context, container)
     try:
-        monitor.signal(number, stop=True)
+        monitor.signal(number, stop=True, keep=keep)
         try:
             monitor.resume()
         except Conflict as refused:
@@ -36,7 +39,7 @@ def stop(context: Context, ref: str, timeout: int | None = None, signal: str | N
                 raise
         if not ended(container, None if grace < 0 else grace):
             monitor.signal(SIGKILL, stop=True)
-        monitor.wait(removed=container.config.auto_remove)
+        monitor.wait(removed=container.config.auto_remove and not keep)
     except NotRunning:  # it ended by itself meanwhile
         try:
             last_state(context, container.id)

@@ -75,6 +75,12 @@ class Life(Face):
 
         stop(self._context, ref, timeout, signal)
 
+    def restart(self, ref: str, timeout: int | None = None, signal: str | None = None) -> None:
+        """`stop`, then `start`; one that removes itself stays this time."""
+        from engine.commands.restart import restart
+
+        restart(self._context, ref, timeout, signal)
+
     def kill(self, ref: str, signal: str = "KILL") -> None:
         """Send a signal; SIGKILL waits for the end, any other returns at once."""
         from engine.commands.kill import kill
@@ -109,6 +115,18 @@ class Life(Face):
         from engine.commands.wait import wait
 
         return wait(self._context, ref)
+
+    def rename(self, ref: str, name: str) -> None:
+        """Give it another name. Conflict when that is taken."""
+        from engine.commands.rename import rename
+
+        rename(self._context, ref, name)
+
+    def attach(self, ref: str, stdin: bool = False, size: tuple[int, int] = (0, 0)) -> Session:
+        """A Session on a running container's streams from now on. size: (rows, columns) of a terminal."""
+        from engine.commands.attach import attach
+
+        return attach(self._context, ref, stdin=stdin, size=size)
 
     def exec(self, ref: str, options: ExecOptions, size: tuple[int, int] = (0, 0)) -> Session:
         """One more process in a running container's namespaces and cgroup. size: (rows, columns) of a terminal."""

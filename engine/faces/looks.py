@@ -49,6 +49,18 @@ class Looks(Face):
 
         return logs(self._context, ref, follow=follow, tail=tail, since=since, until=until)
 
+    def ports(self, ref: str) -> list[tuple[str, str]]:
+        """Its published ports: ("80/tcp", "0.0.0.0:8080"), in order."""
+        from engine.commands.port import ports
+
+        return ports(self._context, ref)
+
+    def published(self, ref: str, port: str) -> list[str]:
+        """Where one of its ports ("80", "80/udp") is published. NotFound when it is not."""
+        from engine.commands.port import published
+
+        return published(self._context, ref, port)
+
     def diff(self, ref: str) -> list[Change]:
         """What a container added (A), changed (C) and deleted (D), sorted by path."""
         from engine.commands.diff import diff

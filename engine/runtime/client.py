@@ -238,9 +238,10 @@ class Monitor:
             session.close()
         return session
 
-    def signal(self, number: int, stop: bool = False) -> None:
-        """Send a signal to the container's first process. stop: its end will count as asked for by the user."""
-        self._call({"op": "signal", "number": int(number), "stop": stop})
+    def signal(self, number: int, stop: bool = False, keep: bool = False) -> None:
+        """Send a signal to the container's first process. stop: its end will count as asked for by the user;
+        keep: one that removes itself will not, for this once."""
+        self._call({"op": "signal", "number": int(number), "stop": stop, "keep": keep})
 
     def pause(self) -> None:
         """Freeze every process of the container (cgroup freezer: no signal). Conflict when it is frozen already."""

@@ -141,6 +141,8 @@ class Control:
 
     def _signal(self, client: Client, request: dict[str, Any]) -> None:
         container = self._container
+        if request["keep"]:  # before the signal: what it ends may end at once
+            container.plan["auto_remove"] = False
         try:
             container.init.signal(request["number"])
         except ProcessLookupError:

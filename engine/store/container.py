@@ -15,8 +15,8 @@ class ContainerConfig(Values):
 
     layers: the read-only layers' ids, bottom first (the read-write layer on top has the container's own id); args: the
     argv that runs; env: `KEY=value`; stop_timeout: seconds, None for the default; exposed_ports: `80/tcp`;
-    settings: how it is held; ids: (first id outside, how many) of its own user namespace, or (); texts that are not
-    UTF-8 hold surrogate escapes.
+    attached: of "stdin", "stdout", "stderr" what its creator stayed with; settings: how it is held; ids: (first id
+    outside, how many) of its own user namespace, or (); texts that are not UTF-8 hold surrogate escapes.
     """
 
     id: str
@@ -34,6 +34,7 @@ class ContainerConfig(Values):
     hostname: str = ""
     tty: bool = False
     open_stdin: bool = False
+    attached: tuple[str, ...] = ()
     stop_signal: str = ""
     stop_timeout: int | None = None
     auto_remove: bool = False

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import termios
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +14,7 @@ from engine.store.root import Store
 from tests.support.command import Strata
 from tests.support.needs import needs_root
 from tests.support.rootfs import tiny_image
+from tests.support.terminal import Terminal
 from tests.support.waiting import until
 
 
@@ -29,48 +24,6 @@ def strata() -> Iterator[Strata]:
     with Strata() as command:
         tiny_image(Store(command.root))
         yield command
-
-
-class Terminal:
-    """`strata …` on a terminal of its own, as a person sits at it."""
-
-    def __init__(self, strata: Strata, *args: str, rows: int = 33, columns: int = 101) -> None:
-        self.master, slave = pty.openpty()
-        self.resize(rows, columns)
-        self.before = termios.tcgetattr(slave)
-        self.slave = slave
-        self.process = subprocess.Popen(
-            strata.argv(*args), stdin=slave, stdout=slave, stderr=slave, env=strata.env, start_new_session=True
-        )
-        self.seen = b""
-
-    def resize(self, rows: int, columns: int) -> None:
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def expect(self, pattern: str, seconds: float = 20) -> None:
-        """Read until the pattern has come; what was read is used up."""
-        end = time.monotonic() + seconds
-        while not (match := re.search(pattern.encode(), self.seen)):
-            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{pattern!r} did not come; this did: {self.seen!r}"
-            self.seen += os.read(self.master, 65536)
-        self.seen = self.seen[match.end() :]
-
-    def type(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def ends(self, seconds: float = 20) -> int:
-        return self.process.wait(seconds)
-
-    def __enter__(self) -> Terminal:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        os.close(self.slave)
-        os.close(self.master)
 
 
 def test_the_streams_are_kept_apart_and_the_status_comes_back(strata: Strata) -> None:
