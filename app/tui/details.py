@@ -185,11 +185,13 @@ def sheet(
         rows += [("created", _moment(about.created)), ("started", _moment(about.started))]
         rows += [("finished", _moment(about.finished))]
         if about.status == "exited":
-            rows.append(("exit code", str(about.exit_code)))
+            why = ": out of memory, the kernel killed it or a process of it" if about.oom_killed else ""
+            rows.append(("exit code", f"{about.exit_code}{why}"))
         if about.running:
             rows.append(("pid", f"{about.pid} outside, 1 inside"))
         if live is not None and live.memory is not None:
-            rows.append(("memory", size(live.memory)))
+            killed = f"; ran out: the kernel killed {live.oom_kills}" if live.oom_kills else ""
+            rows.append(("memory", f"{size(live.memory)}{killed}"))
         rows += [
             (f"link {link.name}", " ".join((link.kind, "up" if link.up else "down", *link.addresses))) for link in links
         ]

@@ -57,7 +57,8 @@ class ProcessPicture:
 class StackPicture:
     """A stack, top layer first. status: the container's, "" = an image; namespace: inode of its pid namespace.
 
-    room: lines of the process box at least, so that the stack stands still while processes come and go.
+    room: lines of the process box at least, so that the stack stands still while processes come and go. oom_kills: how
+    many processes the kernel killed because memory ran out.
     """
 
     layers: tuple[LayerPicture, ...]
@@ -65,6 +66,7 @@ class StackPicture:
     namespace: int | None = None
     processes: tuple[ProcessPicture, ...] = ()
     room: int = 1
+    oom_kills: int = 0
 
     @property
     def alive(self) -> bool:
@@ -146,7 +148,11 @@ def _process_box(picture: StackPicture, width: int, one_line: bool) -> list[Line
     style = "ice" if frozen else "run"
     title = " ❄ process space, frozen " if frozen else " ▶ process space "
     space = f" pid ns {picture.namespace} " if picture.namespace and width > 44 else ""
-    lines = [_edge(width, "╔╗", "═", [(title, style)], [(space, style)], "", icy=frozen)]
+    titles = [(title, style)]
+    if picture.oom_kills:
+        titles.append((f" out of memory: {picture.oom_kills} killed ", "bad"))
+        space = ""
+    lines = [_edge(width, "╔╗", "═", titles, [(space, style)], "", icy=frozen)]
     inner = width - 4
     rows: list[list[Part]] = []
     if one_line:

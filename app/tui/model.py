@@ -98,7 +98,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A container's processes and use at one moment. cpu: nanoseconds so far; at: seconds (monotonic)."""
+    """A container's processes and use at one moment. cpu: nanoseconds so far; at: seconds (monotonic); oom_kills: how
+    many processes the kernel killed because memory ran out."""
 
     id: str
     status: str
@@ -107,6 +108,7 @@ class Live:
     cpu: int | None = None
     memory: int | None = None
     at: float = 0.0
+    oom_kills: int = 0
 
 
 class Reader:
@@ -173,7 +175,8 @@ class Reader:
             namespace = self.engine.namespaces(container).get("pid")
         except NotRunning:
             return Live(container, status, found)
-        return Live(container, status, found, namespace, stats.cpu, stats.memory, stats.at)
+        kills = stats.oom_kills or 0
+        return Live(container, status, found, namespace, stats.cpu, stats.memory, stats.at, kills)
 
     def logs(self, container: str) -> list[tuple[str, str, str]]:
         """The last lines: (stream, time, text with its bytes kept as surrogates)."""

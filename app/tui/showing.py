@@ -80,6 +80,7 @@ class Showing:
             namespace=live.namespace if live else None,
             processes=live.processes if live else (),
             room=session.room,
+            oom_kills=live.oom_kills if live else 0,
         )
         foot = sums(shown.image_size, shown.image_seen) if shown.image_seen >= 0 else ""
         pane.show(picture, session.layer, session.only, foot)

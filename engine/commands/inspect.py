@@ -63,7 +63,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
             "Running": state.running,
             "Paused": state.status == "paused",
             "Restarting": state.status == "restarting",
-            "OOMKilled": state.oom_killed,
+            "OOMKilled": state.oom_killed or _out_of_memory(context, container),
             "Dead": False,
             "Pid": state.pid if state.running else 0,
             "ExitCode": state.exit_code,
@@ -123,6 +123,19 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
         found["SizeRw"] = store.layers.rw_size(own.id)
         found["SizeRootFs"] = found["SizeRw"] + store.layers.size(own.layers)
     return found
+
+
+def _out_of_memory(context: Context, container: Container) -> bool:
+    """Whether the kernel has killed a process of a running container for want of memory; the state tells it at the end
+    only."""
+    from engine.commands.processes import group_of
+
+    if not container.state.pid:
+        return False
+    try:
+        return bool(group_of(context, container).oom_kills())
+    except FileNotFoundError:
+        return False  # it ended meanwhile
 
 
 def _execs(context: Context, container: Container) -> list[str] | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from engine.errors import NotRunning
+from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(Values):
     """One process. pid: as seen inside; host_pid: as seen outside; name: comm; state: one letter of /proc/<pid>/stat
     (R, S, D, Z, T …); memory: resident bytes; command: its argv joined by spaces."""
 

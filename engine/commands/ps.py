@@ -66,6 +66,7 @@ def _summary(context: Context, container: Container, names: _Names, size: bool) 
         labels=own.labels,
         size_rw=size_rw,
         size_root=size_root,
+        oom_killed=state.oom_killed,
     )
 
 

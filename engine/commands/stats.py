@@ -18,8 +18,9 @@ class Stats(Values):
     cpu: nanoseconds of processor time since it started; memory: bytes, without the file cache that the kernel can drop
     at once; memory_limit: bytes, the machine's memory where there is no lower limit; pids: processes and threads;
     received, sent: bytes through its net namespace's links but the loopback; read, written: bytes from and to block
-    devices; pressure: "cpu", "memory", "io" → percent of the last 10 s in which some process waited for it; at: seconds
-    (monotonic), so that two readings give a rate.
+    devices; pressure: "cpu", "memory", "io" → percent of the last 10 s in which some process waited for it;
+    oom_kills: processes that the kernel killed because memory ran out; at: seconds (monotonic), so that two readings
+    give a rate.
     """
 
     cpu: int | None
@@ -31,6 +32,7 @@ class Stats(Values):
     read: int | None
     written: int | None
     pressure: dict[str, float]
+    oom_kills: int | None
     at: float
 
 
@@ -60,6 +62,7 @@ def stats(context: Context, ref: str) -> Stats:
             read=read,
             written=written,
             pressure=measures.pressure(group),
+            oom_kills=group.oom_kills(),
             at=time.monotonic(),
         )
     except (FileNotFoundError, ProcessLookupError):

@@ -15,7 +15,8 @@ class ContainerSummary(Values):
 
     image: the name it was created from (or the image's id, when that name is gone or now names another image).
     command: the whole argv joined by spaces. size_rw, size_root: bytes of the read-write layer and of the image
-    with it, or None where they were not asked for.
+    with it, or None where they were not asked for. oom_killed: the kernel killed it, or a process of it, for want
+    of memory.
     """
 
     id: str
@@ -32,6 +33,7 @@ class ContainerSummary(Values):
     labels: Mapping[str, str]
     size_rw: int | None = None
     size_root: int | None = None
+    oom_killed: bool = False
 
     @property
     def running(self) -> bool:

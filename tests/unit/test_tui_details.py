@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.tui import details
-from app.tui.model import Layer, Shown
+from app.tui.model import Layer, Live, Shown
 from app.tui.paint import Line
 from engine.commands.stack import Stack, StackLayer
 from engine.commands.summaries import ContainerSummary
@@ -152,4 +152,9 @@ def test_the_sheet_of_a_layer_has_its_metadata_and_the_pointer_to_its_parent() -
     for word in ("RUN 1", "12 B", "/root/layers/1/diff", "4711 outside", "127.0.0.1/8", "2026-01-0"):
         assert word in sheet, word
     assert "none: the bottom" in text(details.sheet(container, about, 0, None, None, [], 120))
+    assert "out of memory" not in sheet
+    live = Live(container.id, "running", memory=5_000_000, oom_kills=2)
+    assert "5.0 MB; ran out: the kernel killed 2" in text(details.sheet(container, about, 1, live, None, [], 120))
+    dead = container.replaced(status="exited", exit_code=137, oom_killed=True)
+    assert "137: out of memory, the kernel killed it" in text(details.sheet(dead, about, 1, None, None, [], 120))
     assert harmless(lines)

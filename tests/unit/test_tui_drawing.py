@@ -31,7 +31,8 @@ CREATED = StackPicture(container(), "created")
 EXITED = StackPicture(container(), "exited")
 RUNNING = StackPicture(container(), "running", 4026532281, (PROCESS,))
 PAUSED = StackPicture(container(), "paused", 4026532281, (PROCESS,))
-EVERY = (IMAGE, CREATED, EXITED, RUNNING, PAUSED)
+STARVED = StackPicture(container(), "running", 4026532281, (PROCESS,), oom_kills=2)
+EVERY = (IMAGE, CREATED, EXITED, RUNNING, PAUSED, STARVED)
 
 
 def drawn(picture: StackPicture, width: int = 44, density: str = "boxes") -> list[Line]:
@@ -49,6 +50,11 @@ def test_the_figure_is_a_rectangle(picture: StackPicture, width: int, density: s
     lines = drawn(picture, width, density)
     assert {cell_len(line.text) for line in lines} == {width}
     assert len(lines) == height_of(picture, density)
+
+
+def test_processes_that_the_kernel_killed_for_want_of_memory_are_told() -> None:
+    assert "out of memory: 2 killed" in text(drawn(STARVED, 60))
+    assert "out of memory" not in text(drawn(RUNNING, 60))
 
 
 def test_figure_1_an_image_has_thin_boxes_each_but_the_bottom_one_with_an_arrow_to_its_parent() -> None:
