@@ -15,11 +15,22 @@ import pytest
 
 from engine.errors import StartFailed
 from engine.runtime import seal
+from tests.support.mapping import IDS, needs_mapping
 from tests.support.runtime import Config, Ended, Lab, collect, eventually, lab
 
 __all__ = ["lab"]
 
+MAPPED = pytest.mark.parametrize("ids", [(), IDS], ids=["hosts-ids", "own-ids"])
+"""With the host's user namespace, and with one of its own (--userns=auto)."""
+
 PROGRAM = Path(os.path.realpath(seal.interpreter()))
+
+
+def mapped(ids: tuple[int, ...]) -> tuple[int, ...]:
+    """The same, where this machine can do it."""
+    if ids:
+        needs_mapping()
+    return ids
 
 
 def fingerprint() -> tuple[int, int, str]:
@@ -76,7 +87,8 @@ def test_nobody_can_write_through_the_sealed_interpreter(make: Callable[[str], i
     assert fingerprint() == before
 
 
-def test_a_process_that_joins_cannot_be_looked_into_or_written_to(lab: Lab) -> None:
+@MAPPED
+def test_a_process_that_joins_cannot_be_looked_into_or_written_to(lab: Lab, ids: tuple[int, ...]) -> None:
     """A hostile process inside tries /proc/<pid>/exe, fd, mem and environ of execs that are on their way for long.
 
     They look for their command in 20,000 directories, with no more rights than the container's own processes have.
@@ -96,7 +108,7 @@ def test_a_process_that_joins_cannot_be_looked_into_or_written_to(lab: Lab) -> N
             done
         done 2>/dev/null >>/loot
     """
-    config = lab.create("sh", "-c", script)
+    config = lab.create("sh", "-c", script, ids=mapped(ids))
     session = lab.session(config)
     assert session.read() == ("stdout", b"ready\n")
     monitor = lab.monitor(config)
@@ -119,8 +131,9 @@ def test_a_process_that_joins_cannot_be_looked_into_or_written_to(lab: Lab) -> N
 # Descriptors and directories of the host (CVE-2024-21626).
 
 
-def test_a_process_gets_no_descriptor_but_its_streams(lab: Lab) -> None:
-    config = lab.running()
+@MAPPED
+def test_a_process_gets_no_descriptor_but_its_streams(lab: Lab, ids: tuple[int, ...]) -> None:
+    config = lab.running(ids=mapped(ids))
     with os.scandir(f"/proc/{lab.pids(config)[0]}/fd") as entries:
         assert {entry.name for entry in entries} == {"0", "1", "2"}
     joined = lab.monitor(config).exec(("sleep", "1000"))
@@ -128,12 +141,13 @@ def test_a_process_gets_no_descriptor_but_its_streams(lab: Lab) -> None:
         assert {entry.name for entry in entries} == {"0", "1", "2"}
 
 
-def test_a_descriptor_as_working_directory_leads_nowhere(lab: Lab) -> None:
-    config = lab.running()
+@MAPPED
+def test_a_descriptor_as_working_directory_leads_nowhere(lab: Lab, ids: tuple[int, ...]) -> None:
+    config = lab.running(ids=mapped(ids))
     monitor = lab.monitor(config)
 
     def started(cwd: str) -> Ended:
-        return lab.run(lab.create("sh", "-c", "pwd -P", cwd=cwd))
+        return lab.run(lab.create("sh", "-c", "pwd -P", cwd=cwd, ids=ids))
 
     def joined(cwd: str) -> Ended:
         return collect(monitor.exec(("sh", "-c", "pwd -P"), cwd=cwd))
@@ -222,14 +236,17 @@ def test_a_device_as_user_file_is_refused(lab: Lab) -> None:
         lab.start(lab.create("true", layers=("base", "link")))
 
 
+@MAPPED
 @pytest.mark.parametrize("name", ["proc", "sys", "dev"])
-def test_a_symlink_where_a_filesystem_belongs_is_refused(lab: Lab, name: str, tmp_path: Path) -> None:
+def test_a_symlink_where_a_filesystem_belongs_is_refused(
+    lab: Lab, name: str, ids: tuple[int, ...], tmp_path: Path
+) -> None:
     base = lab.root / "layers/base/diff"
     (base / name).rmdir()
     (base / name).symlink_to(tmp_path)
     (base / tmp_path.relative_to("/")).mkdir(parents=True)
     with pytest.raises(StartFailed, match=f"/{name} in the image must be an ordinary directory"):
-        lab.start(lab.create("true"))
+        lab.start(lab.create("true", ids=mapped(ids)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -328,6 +345,7 @@ def test_no_code_of_the_container_runs_in_the_engine(lab: Lab) -> None:
 
 CALLER = """
 import sys
+from tests.support.mapping import IDS, needs_mapping
 from tests.support.runtime import Config, collect
 from engine.kernel import capabilities, processes
 from engine.runtime.client import Launcher, Monitor
