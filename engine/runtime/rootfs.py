@@ -185,6 +185,10 @@ def resolve(root: int, path: str, *, directory: bool, links: int = _LINKS) -> in
             made = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
             os.close(os.open(name, made, 0o644, dir_fd=parent))
         return paths.openat2(parent, name, flags | os.O_NOFOLLOW, resolve=_INSIDE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return paths.openat2(root, path, flags, resolve=rules)  # there now: made on the way to its parent, or `..`
     finally:
         os.close(parent)
     return resolve(root, link if link.startswith("/") else f"{above}/{link}", directory=directory, links=links - 1)
