@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "create": ("create", "Create a new container"),
     "demo": ("demo", "Make a demo image and container from this machine's files and explore them"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
+    "events": ("events", "Get real time events from the engine"),
     "exec": ("exec", "Execute a command in a running container"),
     "export": ("export", "Export a container's filesystem as a tar archive"),
     "history": ("history", "Show the history of an image"),
@@ -84,7 +85,7 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
         {
             "check": "system check",
             "df": "system df",
-            "info": "info",
+            **{word: word for word in ("events", "info")},
             "prune": "system prune",
             "restart": "system restart",
         },

@@ -36,6 +36,7 @@ def commit(
     """
     from engine.archive.assemble import add_image, layer_from_archive, layers_of, pack_layer
     from engine.commands.changes import apply_changes
+    from engine.commands.telling import container_event, image_event
     from engine.oci.times import rfc3339
 
     names = [_name(name)] if name else []
@@ -68,7 +69,12 @@ def commit(
                 "config": settings,
                 "history": [*(base.config.raw.get("history") or []), history],
             }
-            return add_image(store, document, [*layers_of(store, base), layer], names, parent=base.id)
+            image_id = add_image(store, document, [*layers_of(store, base), layer], names, parent=base.id)
+        shown = names[0].familiar() if names else ""
+        container_event(context, own, "commit", comment=message, imageID=image_id, imageRef=shown)
+        if shown:
+            image_event(context, "tag", image_id, shown)
+        return image_id
 
 
 def _name(text: str) -> Reference:

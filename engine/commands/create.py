@@ -54,6 +54,7 @@ def _made(
         config = configure(record, image, options, container_id, name).replaced(ids=ids)
         try:
             context.store.containers.create(config, _files(config))
+            container_event(context, config, "create")
             return container_id
         except Conflict:
             if options.name:

@@ -19,6 +19,7 @@ def export(context: Context, ref: str, out: BinaryIO, *, warn: Callable[[str], N
     that no layer has (`engine.runtime.plan`, SKELETON) are not there. warn: is told of files that changed while they
     were read. NoSuchContainer, also when it is removed meanwhile; BrokenStore when a layer of it is missing.
     """
+    from engine.commands.telling import container_event
     from engine.layers.flatten import FlatLayer, flatten
 
     store = context.store
@@ -33,4 +34,5 @@ def export(context: Context, ref: str, out: BinaryIO, *, warn: Callable[[str], N
         if isinstance(error, NotFound):
             raise BrokenStore(f"a layer of container {own.name} is missing from the store ({error})") from error
         raise
+    container_event(context, own, "export")
     store.containers.get(container_id)  # files that vanished with their container were no part of its view

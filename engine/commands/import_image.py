@@ -38,6 +38,7 @@ def import_image(
     """
     from engine.archive.assemble import add_image, layer_from_archive, stage_archive
     from engine.commands.changes import apply_changes
+    from engine.commands.telling import image_event
     from engine.oci.platforms import parse_platform
     from engine.oci.times import rfc3339
 
@@ -64,7 +65,11 @@ def import_image(
             "history": [{"created": created, "comment": comment}],
             "os": system,
         }
-        return add_image(store, document, [layer], names)
+        image_id = add_image(store, document, [layer], names)
+    image_event(context, "import", image_id)
+    if names:
+        image_event(context, "tag", image_id, names[0].familiar())
+    return image_id
 
 
 def _name(text: str) -> Reference:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from engine.commands.resolving import Found, Resolver, check_config_size, checked_config, platform_of
+from engine.commands.telling import image_event
 from engine.errors import InvalidInput, NotFound
 from engine.oci.digests import hex_of
 from engine.oci.platforms import fits, host_platform, parse_platform, platform_text
@@ -50,11 +51,14 @@ def pull(
     if place is not None:
         if all_tags:
             raise InvalidInput(f"{place} has no tags to pull all of")
-        return [
+        found = [
             Pulled(parse_reference(name).familiar() if name else "", "", loaded.image, True)
             for loaded in pull_place(context, place, platform=platform, report=report)
             for name in loaded.names or ("",)
         ]
+        for one in found:
+            image_event(context, "pull", one.name or one.image)
+        return found
     reference = parse_reference(ref)
     if all_tags and (reference.digest or ref.endswith(":" + reference.tag)):
         raise InvalidInput("tag can't be used with --all-tags/-a")
@@ -114,6 +118,7 @@ class _Pull:
             layers = tuple(self.layer(layer) for layer in found.manifest.layers)
             ingest(self.context.store, [ComingImage(config, layers, names, found.data)], report=self.report)
         self.say(f"Digest: {found.top.digest}")
+        image_event(self.context, "pull", shown, wanted.familiar_repository)
         return Pulled(shown, found.top.digest, image, fresh)
 
     def config(self, manifest: Manifest) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from engine.commands.telling import image_event
 from engine.errors import InvalidInput, NoSuchImage, NotFound
 from engine.oci.documents import dump_document
 from engine.oci.manifests import DOCKER_MANIFEST, MANIFEST
@@ -134,6 +135,7 @@ def _push(
         store.images.tag(record.id, Reference(name.domain, name.path, digest=digest))
     except NoSuchImage:
         pass  # removed meanwhile: pushed it is
+    image_event(context, "push", name.familiar(), name.familiar_repository)
     return Pushed(name.familiar(), digest, len(data))
 
 

@@ -7,6 +7,7 @@ from engine.errors import Conflict, NoSuchContainer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from engine.commands.context import Context
+    from engine.store.container import ContainerConfig
 
 
 def remove(context: Context, ref: str, *, force: bool = False, volumes: bool = False) -> None:
@@ -14,6 +15,8 @@ def remove(context: Context, ref: str, *, force: bool = False, volumes: bool = F
 
     volumes: its anonymous volumes too (this version makes none). Conflict when it runs, NoSuchContainer.
     """
+    from engine.commands.telling import container_event
+
     containers = context.store.containers
     container_id = containers.resolve(ref)
     if force and containers.state(container_id).running:
@@ -41,7 +44,19 @@ def remove(context: Context, ref: str, *, force: bool = False, volumes: bool = F
                 from engine.runtime.orphans import bury_container
 
                 bury_container(context.store.root, container_id)
+            config = _config(context, container_id)
             containers.remove(container_id)
+            if config is not None:
+                container_event(context, config, "destroy")
     except NoSuchContainer:
         if not force:
             raise  # with force: one that removes itself (--rm) was quicker
+
+
+def _config(context: Context, container_id: str) -> ContainerConfig | None:
+    from engine.errors import BrokenStore
+
+    try:
+        return context.store.containers.get(container_id)
+    except BrokenStore:
+        return None  # one that cannot be read can still be removed

@@ -7,6 +7,7 @@ take away and leave the image nameless.
 
 from __future__ import annotations
 
+from engine.commands.telling import image_event
 from engine.errors import Conflict, NoSuchImage, NotFound
 
 TYPE_CHECKING = False
@@ -31,7 +32,7 @@ def remove_image(context: Context, ref: str, *, force: bool = False, prune: bool
     if by_name:
         going = _with_digests(record, ref)
         if len(going) < len(record.names):
-            return [_untag(context, name) for name in going]
+            return [_untag(context, record.id, name) for name in going]
     conflict = _conflict(context, record, force=force, names_matter=not by_name and _several(record))
     if conflict:
         error, user = conflict
@@ -66,8 +67,9 @@ def _several(record: ImageRecord) -> bool:
 def _delete(context: Context, record: ImageRecord, done: list[str], *, prune: bool) -> None:
     """Delete an image and its names; with prune, also its parents while they have no name and nobody uses them."""
     images = context.store.images
-    done += [_untag(context, name) for name in record.names]
+    done += [_untag(context, record.id, name) for name in record.names]
     removed = images.remove(record.id)
+    image_event(context, "delete", record.id)
     done.append(f"Deleted: {record.id}")
     done += [f"Deleted: sha256:{layer}" for layer in removed]
     if prune and record.parent:
@@ -110,11 +112,12 @@ def _running(context: Context, container_id: str) -> bool:
         return False  # removed meanwhile
 
 
-def _untag(context: Context, name: str) -> str:
+def _untag(context: Context, image_id: str, name: str) -> str:
     from engine.oci.references import parse_reference
 
     reference = parse_reference(name)
     context.store.images.untag(reference)
+    image_event(context, "untag", image_id)
     return f"Untagged: {reference.familiar()}"
 
 

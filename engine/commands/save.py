@@ -23,8 +23,12 @@ def save(context: Context, refs: Sequence[str], out: BinaryIO, *, platform: str 
     NoSuchImage, Ambiguous; NotFound for another platform; BrokenStore. Nothing was written to `out` then.
     """
     from engine.archive.save import save as write
+    from engine.commands.telling import image_event
 
-    write(context.store, wanted(context, refs, platform), out)
+    records = wanted(context, refs, platform)
+    write(context.store, records, out)
+    for record, _ in records:
+        image_event(context, "save", record.id)
 
 
 def wanted(

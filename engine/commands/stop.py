@@ -23,6 +23,7 @@ def stop(
     from engine.commands.lookup import container as find
     from engine.commands.monitors import ended, last_state, monitor_of
     from engine.commands.signals import signal_number
+    from engine.commands.telling import container_event
 
     container = find(context, ref)
     number = signal_number(signal or container.config.stop_signal or "TERM")
@@ -45,3 +46,4 @@ def stop(
             last_state(context, container.id)
         except NoSuchContainer:
             pass
+    container_event(context, container.config, "stop")

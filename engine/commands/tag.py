@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 def tag(context: Context, source: str, target: str) -> None:
     """Give the image `source` the name `target`; an image that had the name loses it. NoSuchImage, InvalidInput."""
+    from engine.commands.telling import image_event
     from engine.oci.references import parse_reference
 
     name = parse_reference(target)
     if name.digest:
         raise InvalidInput("refusing to create a tag with a digest reference")
     images = context.store.images
-    images.tag(images.find(source), name)
+    image_id = images.find(source)
+    images.tag(image_id, name)
+    image_event(context, "tag", image_id, name.familiar())

@@ -69,8 +69,12 @@ class Images(Face):
         platform: os/architecture[/variant], "" = this machine's.
         """
         from engine.archive.load import load
+        from engine.commands.telling import image_event
 
-        return load(self._context.store, source, platform=platform, report=report)
+        loaded = load(self._context.store, source, platform=platform, report=report)
+        for image in loaded:
+            image_event(self._context, "load", image.image)
+        return loaded
 
     def save(self, refs: Sequence[str], out: BinaryIO, *, platform: str = "") -> None:
         """Write images, with all layers and metadata, as one archive; by name with the name, by id without.

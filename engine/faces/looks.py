@@ -61,6 +61,20 @@ class Looks(Face):
 
         return published(self._context, ref, port)
 
+    def events(
+        self,
+        since: str | None = None,
+        until: str | None = None,
+        *,
+        filters: Filters | None = None,
+        follow: bool = True,
+    ) -> Iterator[dict[str, Any]]:
+        """What happened to containers and images: docker's objects. since, until: RFC 3339; without since only what
+        comes from now on; follow: wait for more."""
+        from engine.commands.events import events
+
+        return events(self._context, since=since, until=until, filters=filters, follow=follow)
+
     def diff(self, ref: str) -> list[Change]:
         """What a container added (A), changed (C) and deleted (D), sorted by path."""
         from engine.commands.diff import diff

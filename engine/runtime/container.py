@@ -170,6 +170,7 @@ class Container:
     def exec_ended(self, task: Task) -> None:
         """A process that exec brought in has ended and its output is passed on."""
         self.execs.remove(task)
+        self.tell("exec_die", execID=task.id, exitCode=str(task.status))
         self._say_exit(task)
 
     # The end, or a new beginning.

@@ -231,7 +231,14 @@ class Control:
                 "attached": len(container.init.clients),
                 "waiting": sum(map(len, self.waiters.values())),
                 "execs": [
-                    {"pid": task.pid, "argv": task.argv, "user": task.user, "tty": task.tty, "started": task.started}
+                    {
+                        "id": task.id,
+                        "pid": task.pid,
+                        "argv": task.argv,
+                        "user": task.user,
+                        "tty": task.tty,
+                        "started": task.started,
+                    }
                     for task in container.execs
                 ],
             }

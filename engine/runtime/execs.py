@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Entry:
     """One exec, from the request until its program runs or it is known why not."""
 
-    __slots__ = ("_client", "_container", "_handshake", "_outputs", "_request", "_stdin", "_task")
+    __slots__ = ("_client", "_container", "_handshake", "_outputs", "_request", "_stdin", "_task", "id")
 
     def __init__(self, container: Container, client: Client, request: dict[str, Any]) -> None:
         """Fork. request: argv, env, cwd, user, tty, stdin, detach, size of `Monitor.exec`.
@@ -33,6 +33,8 @@ class Entry:
         self._container = container
         self._client = client
         self._request = request
+        self.id = os.urandom(32).hex()
+        self._tell("exec_create")
         self._outputs: dict[str, int] = {}
         self._stdin = -1
         whole = self._complete(request)
@@ -55,12 +57,16 @@ class Entry:
             for fd in opened:
                 os.close(fd)
         self._task = Task(container.loop, pid, pidfd, container.exec_ended)
+        self._task.id = self.id
         self._task.argv = tuple(request["argv"])
         self._task.user = request["user"]
         self._task.started = now()
         ours.setblocking(False)
         self._handshake = Handshake(ours)
         container.loop.watch(ours.fileno(), IN, self._heard)
+
+    def _tell(self, action: str) -> None:
+        self._container.tell(f"{action}: {' '.join(self._request['argv'])}", execID=self.id)
 
     def _complete(self, request: dict[str, Any]) -> dict[str, Any]:
         """What the joining process works from: the request, with the container's own where nothing else is asked."""
@@ -122,6 +128,7 @@ class Entry:
         """Its program runs."""
         task, request, client = self._task, self._request, self._client
         self._container.execs.append(task)
+        self._tell("exec_start")
         client.reply({"pid": task.pid})
         if request["detach"]:
             client.finish()

@@ -128,13 +128,14 @@ class Task:
 
     __slots__ = (
         *("_held", "_inlet", "_master", "_on_end", "_over", "_result", "_slave", "_sources"),
-        *("argv", "clients", "log", "loop", "pid", "pidfd", "started", "status", "user"),
+        *("argv", "clients", "id", "log", "loop", "pid", "pidfd", "started", "status", "user"),
     )
 
     def __init__(self, loop: Loop, pid: int, pidfd: int, on_end: Callable[[Task], None]) -> None:
         self.loop = loop
         self.pid = pid
         self.pidfd = pidfd
+        self.id = ""
         self.argv: tuple[str, ...] = ()
         self.user = ""
         self.started = ""
