@@ -49,6 +49,8 @@ def _made(
     ids: tuple[int, ...] = (),
 ) -> str:
     """Make it, under the chosen name or the first made-up one that is free."""
+    from engine.commands.telling import container_event
+
     tries = (options.name,) if options.name else _made_up_names()
     for name in tries:
         config = configure(record, image, options, container_id, name).replaced(ids=ids)

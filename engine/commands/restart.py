@@ -14,7 +14,9 @@ def restart(context: Context, ref: str, timeout: int | None = None, signal: str 
     """
     from engine.commands.start import start
     from engine.commands.stop import stop
+    from engine.commands.telling import container_event
 
     container_id = context.store.containers.resolve(ref)
     stop(context, container_id, timeout, signal, keep=True)
     start(context, container_id)
+    container_event(context, context.store.containers.get(container_id), "restart")

@@ -34,6 +34,8 @@ def update(
     changes: fields of `engine.settings.Limits`; those left out stay. restart: (policy, most restarts). warn: told of
     what this machine cannot hold. NoSuchContainer; InvalidInput, Conflict for what breaks a rule; the kernel's OSError.
     """
+    from engine.commands.telling import container_event
+
     containers = context.store.containers
     container_id = containers.resolve(ref)
     with containers.lock(container_id):
@@ -55,6 +57,7 @@ def update(
                 monitor_of(context, container).update(restart=restart)
             except NotRunning:
                 pass  # it ended meanwhile
+        container_event(context, container.config, "update")
 
 
 def _decided(
