@@ -38,7 +38,7 @@ V1_CONTROLLERS = (
 class Hierarchy:
     """The mounted cgroup trees.
 
-    shape: "v2", "hybrid" or "v1". mounts: where each v1 controller's tree is mounted, by controller.
+    shape: "v2", "hybrid", "v1" or "none". mounts: where each v1 controller's tree is mounted, by controller.
     unified: where the v2 tree is mounted, or "". An ordinary user's: the group in it that is his, or "": then there
     are no trees at all, and containers are in no group of their own.
     """
@@ -48,7 +48,7 @@ class Hierarchy:
     def __init__(self, mounts: dict[str, str], unified: str) -> None:
         self.mounts = mounts
         self.unified = unified
-        self.shape = "v2" if not mounts else "hybrid" if unified else "v1"
+        self.shape = ("hybrid" if unified else "v1") if mounts else "v2" if unified else "none"
 
     def trees(self) -> list[str]:
         """Every tree once: the v1 mount points in order of their controllers' names, then the v2 one."""

@@ -73,11 +73,13 @@ def host_config(settings: Settings) -> dict[str, Any]:
 def security_options() -> list[str]:
     """docker's `SecurityOptions`: what holds containers on this machine."""
     from engine.commands.labels import apparmor_enabled, selinux_enabled
+    from engine.kernel.proc import mapped
 
     known = {
         "name=apparmor": apparmor_enabled(),
         "name=seccomp,profile=builtin": _available(),
         "name=selinux": selinux_enabled(),
+        "name=rootless": bool(mapped()),
         "name=cgroupns": os.path.exists("/proc/self/ns/cgroup"),
     }
     return [option for option, there in known.items() if there]

@@ -61,7 +61,7 @@ def info(context: Context) -> dict[str, Any]:
         "Driver": "overlay2",
         "DriverStatus": [["Backing Filesystem", _filesystem(context.root)]],
         "LoggingDriver": "json-file",
-        "CgroupDriver": "cgroupfs",
+        "CgroupDriver": "cgroupfs" if hierarchy.trees() else "none",
         "CgroupVersion": "2" if hierarchy.shape == "v2" else "1",
         "CgroupShape": hierarchy.shape,
         "SecurityOptions": security_options(),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.errors import NotFound, StrataError
+from engine.kernel.proc import mapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ def load(write: Callable[[BinaryIO], None]) -> None:
         loading.out.read()
 
 
+def _own_namespace() -> dict[str, str]:
+    """What tells podman, in a user namespace of ours, that it is an ordinary user's there: it would take itself for the
+    machine's root and look for root's images. The same variables lead from `podman unshare` to podman."""
+    if not mapped():
+        return {}
+    found = {"_CONTAINERS_USERNS_CONFIGURED": "done"}
+    for kind in ("uid", "gid"):
+        with open(f"/proc/self/{kind}_map", encoding="ascii") as rows:
+            found[f"_CONTAINERS_ROOTLESS_{kind.upper()}"] = rows.readline().split()[1]
+    return found
+
+
 class _podman:
     """A running podman; leaving the block waits for it, and raises what it says when it failed."""
 
@@ -51,6 +65,7 @@ class _podman:
                 stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                env={**os.environ, **_own_namespace()},
             )
         except FileNotFoundError:
             raise NotFound("podman is not installed on this machine") from None

@@ -223,7 +223,11 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapp
         auto_remove=config.auto_remove,
         cgroup=(parent_name(root), config.id),
         size=size,
-        mounts=tuple(_fitting(mount, settings.privileged, mapped) for mount in mounts),
+        mounts=tuple(
+            _fitting(mount, settings.privileged, mapped)
+            for mount in mounts
+            if not (mapped and mount.kind == "mqueue" and "ipc" not in own)  # the machine's own queues are its root's
+        ),
         overlay=USER_OVERLAY_OPTIONS if mapped else OVERLAY_OPTIONS,
         namespaces=own,
         joins=joins,

@@ -109,10 +109,23 @@ def _mount(root: Root, mount: MountData, stock: Materials) -> None:
     elif kind == "tmpfs":
         _scratch(root, target, attributes, options)
     else:
-        made = materials.filesystem(kind, options, materials.attributes(attributes))
+        try:
+            made = materials.filesystem(kind, options, materials.attributes(attributes))
+        except PermissionError:
+            if kind != "sysfs":
+                raise
+            made = _hosts_sysfs()
         _attach(root, made, target)
         if kind in _MAGIC and paths.filesystem_type(made) == _MAGIC[kind]:
             root.kernels[target] = made
+
+
+def _hosts_sysfs() -> int:
+    """The machine's sysfs with all on it, read-only: who is in a user namespace but in the machine's net namespace may
+    mount no other. A user could see as much before."""
+    made = mounts.open_tree(AT_FDCWD, "/sys", mounts.OPEN_TREE_CLONE | AT_RECURSIVE)
+    mounts.mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, set=_SEALED)
+    return made
 
 
 def _put(root: Root, made: int, target: str) -> None:

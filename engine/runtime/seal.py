@@ -38,8 +38,7 @@ def sealed_interpreter() -> int:
 
 def _over(path: str) -> int:
     """The program through a detached read-only overlay of its directory and an empty one (it wants two lowers)."""
-    empty = f"/tmp/strata-{os.getpid()}-{os.urandom(6).hex()}"
-    os.mkdir(empty, 0o700)
+    empty = _empty_directory()
     context = mount = -1
     try:
         context = mounts.fsopen("overlay")
@@ -54,6 +53,18 @@ def _over(path: str) -> int:
             if descriptor >= 0:
                 os.close(descriptor)
         os.rmdir(empty)
+
+
+def _empty_directory() -> str:
+    """A new directory, to be removed again, in a place where this user may make one."""
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):
+        empty = f"{place}/strata-{os.getpid()}-{os.urandom(6).hex()}"
+        try:
+            os.mkdir(empty, 0o700)
+            return empty
+        except OSError as error:
+            failure = error
+    raise failure
 
 
 def _copied(path: str) -> int:

@@ -258,6 +258,56 @@ def test_a_delegated_group_holds_its_containers(user: OrdinaryUser) -> None:
                 until(lambda: _removed(directory))  # noqa: B023 (called before the next one)
 
 
+def test_what_the_machine_shares_with_a_container(user: OrdinaryUser) -> None:
+    net = ("--network=host", "--ipc=host", "--uts=host")
+    script = "ls /sys/class/net; hostname; touch /sys/class/net/x /sys/fs/cgroup/x || echo read-only"
+    said = user.strata("run", "--rm", *net, "tiny", "sh", "-c", script)
+    assert set(os.listdir("/sys/class/net")) <= set(said.split())
+    assert os.uname().nodename in said and said.endswith("read-only")
+    # Limits without a group to hold them: docker's words, and the container runs.
+    done = user.run(*user.argv("run", "--rm", "-m", "50m", "tiny", "echo", "runs"))
+    assert (done.returncode, done.stdout) == (0, "runs\n"), done
+    assert done.stderr.startswith("WARNING: Your kernel does not support memory limit capabilities")
+    told = user.strata("info", "--format", "{{.CgroupDriver}} {{.SecurityOptions}}")
+    assert told.startswith("none ") and "name=rootless" in told
+
+
+def test_changed_numbers_are_taken_when_nothing_runs() -> None:
+    with OrdinaryUser(subordinate=False) as user:
+        assert "only your own user and group" in user.run(*user.argv("images")).stderr
+        assert user.run(*user.argv("images")).stderr == "", "said once"
+        alone = _keeper(user)
+        user.give_numbers(2_000_000)
+        assert user.run(*user.argv("images")).stderr == ""
+        assert _numbers(user) == [("0", str(user.uid), "1"), ("1", "2000000", "65536")]
+        assert _keeper(user) != alone and user.pids() == [_keeper(user)]
+
+        # While something is in the namespace its numbers stay, and that is said.
+        waiting = user.spawn(*user.argv("load"), stdin=subprocess.PIPE)
+        until(lambda: len(user.pids()) == 2)
+        inside = os.stat(f"/proc/{_keeper(user)}/ns/user").st_ino
+        until(lambda: os.stat(f"/proc/{waiting.pid}/ns/user").st_ino == inside)
+        user.give_numbers(3_000_000)
+        assert "have changed, but containers run" in user.run(*user.argv("images")).stderr
+        assert len(_numbers(user)) == 2
+        waiting.communicate(timeout=110)
+        assert user.run(*user.argv("images")).stderr == ""
+        assert _numbers(user)[2:] == [("65537", "3000000", "65536")]
+
+
+def test_helpers_that_refuse_are_named_and_one_number_does() -> None:
+    with OrdinaryUser() as user:
+        directory = user.home / "bin"
+        directory.mkdir()
+        for helper in ("newuidmap", "newgidmap"):
+            (directory / helper).write_text("#!/bin/sh\necho no luck >&2\nexit 1\n")
+            (directory / helper).chmod(0o755)
+        user.env["PATH"] = f"{directory}:{user.env['PATH']}"
+        done = user.run(*user.argv("images"))
+        assert done.returncode == 0 and "newuidmap refused: no luck" in done.stderr
+        assert user.pids() == [_keeper(user)], "nothing is left of the first try"
+
+
 def _removed(group: Path) -> bool:
     """Remove a group, moving out what is in it; whether that is done."""
     for pid in (group / "cgroup.procs").read_text().split():
@@ -270,6 +320,11 @@ def _removed(group: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def _numbers(user: OrdinaryUser) -> list[tuple[str, ...]]:
+    """The map of his namespace's users."""
+    return [tuple(row.split()) for row in Path(f"/proc/{_keeper(user)}/uid_map").read_text().splitlines()]
 
 
 def _keeper(user: OrdinaryUser) -> int:

@@ -30,7 +30,7 @@ from tests.support.needs import needs, needs_root, unmet
 from tests.support.waiting import until
 
 RUNTIME = ("textual", "pyroute2", "humanize", "watchfiles", "isal", "zstandard")
-BECOME = """import os, sys
+BECOME = """import os, sys, warnings
 uid, gid, group, *argv = sys.argv[1:]
 if group:
     with open(group + "/cgroup.procs", "w") as file:
@@ -181,6 +181,12 @@ class OrdinaryUser:
         first, count = self.ranges[0][0]
         assert number <= count
         return first + number - 1
+
+    def give_numbers(self, first: int) -> None:
+        """65536 numbers from this one on in /etc/subuid and /etc/subgid, as an administrator would give them."""
+        numbers = f"{first}-{first + 65535}"
+        _locked("usermod", "--add-subuids", numbers, "--add-subgids", numbers, self.name)
+        self.ranges = [_range(file, self.name) for file in ("/etc/subuid", "/etc/subgid")]
 
     @property
     def root(self) -> Path:
