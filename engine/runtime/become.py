@@ -144,12 +144,12 @@ def label(labels: Sequence[tuple[str, str]]) -> None:
     if not labels:
         return
     rules = paths.RESOLVE_NO_SYMLINKS | paths.RESOLVE_NO_MAGICLINKS
-    proc = paths.openat2(AT_FDCWD, "/proc", os.O_PATH | os.O_DIRECTORY, resolve=rules)
-    if paths.filesystem_type(proc) != paths.PROC_SUPER_MAGIC or os.fstat(proc).st_ino != _PROC_ROOT:
+    top = paths.openat2(AT_FDCWD, "/proc", os.O_PATH | os.O_DIRECTORY, resolve=rules)
+    if paths.filesystem_type(top) != paths.PROC_SUPER_MAGIC or os.fstat(top).st_ino != _PROC_ROOT:
         raise Refused("/proc in the container is no procfs: its processes cannot be labelled", 126)
     rules |= paths.RESOLVE_BENEATH | paths.RESOLVE_NO_XDEV
     for name, text in labels:
-        file = paths.openat2(proc, f"{os.getpid()}/attr/{name}", os.O_WRONLY, resolve=rules)
+        file = paths.openat2(top, f"{os.getpid()}/attr/{name}", os.O_WRONLY, resolve=rules)
         start = time.monotonic_ns()
         try:
             os.write(file, os.fsencode(text))
@@ -158,7 +158,7 @@ def label(labels: Sequence[tuple[str, str]]) -> None:
             raise Refused(f"failed to apply the label {text!r} (/proc/self/attr/{name}): {why}", 125) from error
         record("write", (f"/proc/self/attr/{name}", text), len(text), 0, start)
         os.close(file)
-    os.close(proc)
+    os.close(top)
 
 
 def drop(account: users.Account, held: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from engine.settings import Settings
 from engine.store.root import Store
 from tests.support.archives import ImageSpec, docker_archive
 from tests.support.command import Strata
-from tests.support.needs import needs_root
+from tests.support.needs import needs_root, unmet
 from tests.support.probes import Call, answers, probe, probe32
 from tests.support.rootfs import tiny_layer
 from tests.support.runtime import Ended, collect, eventually
@@ -177,7 +177,7 @@ def test_without_the_filter_the_kernel_itself_answers_otherwise(house: House) ->
 def test_32_bit_programs_are_under_the_filter_too(house: House) -> None:
     ended = house.run("/probe32")
     if ended.status in (126, 127):
-        pytest.skip("this kernel runs no 32-bit programs")
+        unmet("this kernel runs no 32-bit programs")
     assert dict(zip(calls(OF_I386), asked(ended), strict=True)) == {call: -error for call, error in OF_I386}
 
 
@@ -281,6 +281,22 @@ def test_a_profile_of_ones_own(house: House) -> None:
         house.engine.remove(container, force=True)
 
 
+def test_a_container_started_anew_by_its_monitor_is_held_the_same(house: House) -> None:
+    options = CreateOptions(
+        command=("sh", "-c", "grep -E 'Seccomp:|CapEff' /proc/self/status; exit 3"),
+        settings=Settings(restart="on-failure", restart_max=1, cap_drop=("KILL",)),
+    )
+    container = house.engine.create("probes", options)
+    try:
+        house.engine.start(container)
+        log = house.root / "containers" / container / "log.json"
+        eventually(lambda: len(log.read_text().splitlines()) == 4, 60)
+        lines = [json.loads(line)["log"] for line in log.read_text().splitlines()]
+        assert lines[:2] == lines[2:] == [f"CapEff:\t{DEFAULT & ~mask(('CAP_KILL',)):016x}\n", "Seccomp:\t2\n"]
+    finally:
+        house.engine.remove(container, force=True)
+
+
 def test_a_profile_that_lets_nothing_but_the_start_through(house: House) -> None:
     names = ["execve", "write", "exit_group", "geteuid"]
     strict = house.profile(
@@ -322,7 +338,7 @@ def test_capsh_says_what_docker_has(house: House) -> None:
     except hostfiles.HostFilesMissing:
         files = []
     if not any(entry.path.endswith("/capsh") for entry in files):
-        pytest.skip("the host has no capsh")
+        unmet("the host has no capsh")
     out = io.BytesIO()
     hostfiles.write_tar(files, out)
     from engine.archive.load import load

@@ -32,7 +32,15 @@ class Call(NamedTuple):
 def probe(calls: Sequence[Call]) -> bytes:
     """A 64-bit program: makes the calls, writes each answer as a signed 64-bit number to standard output, exits 0."""
     code = b"".join(_call(call) + b"\x48\xa3" + struct.pack("<Q", _ANSWERS + 8 * at) for at, call in enumerate(calls))
-    code += _call(Call("write", (1, _ANSWERS, 8 * len(calls)))) + _call(Call("exit_group", (0,)))
+    return _program(code + _call(Call("write", (1, _ANSWERS, 8 * len(calls)))) + _call(Call("exit_group", (0,))))
+
+
+def verdict(call: Call) -> bytes:
+    """A 64-bit program that makes one call and exits with its errno, or 256 less its result."""
+    return _program(_call(call) + b"\x48\x89\xc7\x48\xf7\xdf\xb8" + struct.pack("<I", 231) + b"\x0f\x05")
+
+
+def _program(code: bytes) -> bytes:
     header = struct.pack("<16sHHIQQQIHHHHHH", _ident(2), 2, 62, 1, _BASE + 0xB0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     segments = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, 0xB0 + len(code), 0xB0 + len(code), 0x1000)
     segments += struct.pack("<IIQQQQQQ", 1, 6, 0, _ANSWERS, _ANSWERS, 0, 0x1000, 0x1000)
