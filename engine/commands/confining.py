@@ -60,6 +60,9 @@ def host_config(settings: Settings) -> dict[str, Any]:
     """docker's fields of `HostConfig`; null where docker has null."""
     masked, read_only = confinement.masked_paths(settings)
     options = [option for option in settings.security_opt if option != "systempaths=unconfined"]
+    unlabelled = settings.privileged or "host" in (settings.pid, settings.ipc)
+    if unlabelled and not any(option.startswith("label") for option in options):
+        options.append("label=disable")  # what docker's daemon adds, and what holds here too
     return {
         "CapAdd": _prefixed(settings.cap_add),
         "CapDrop": _prefixed(settings.cap_drop),

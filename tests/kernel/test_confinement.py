@@ -21,7 +21,7 @@ from engine.store.root import Store
 from tests.support.archives import ImageSpec, docker_archive
 from tests.support.command import Strata
 from tests.support.needs import needs_root, unmet
-from tests.support.probes import Call, answers, probe, probe32
+from tests.support.probes import EUID, Call, answers, probe, probe32
 from tests.support.rootfs import tiny_layer
 from tests.support.runtime import Ended, collect, eventually
 
@@ -78,7 +78,6 @@ OF_X32 = [
     (Call("keyctl", (0, -3 % 2**32, 0), "X32"), errno.EPERM),
     (Call("ptrace", (0, 0, 0, 0), "X32"), errno.ENOSYS),  # allowed, and kernels without x32 have no such call
 ]
-EUID = Call("geteuid")
 
 
 def tar(files: dict[str, tuple[int, bytes]]) -> bytes:

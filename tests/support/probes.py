@@ -29,6 +29,9 @@ class Call(NamedTuple):
         return self.name if isinstance(self.name, int) else abi(self.abi).numbers[self.name]
 
 
+EUID = Call("geteuid")
+
+
 def probe(calls: Sequence[Call]) -> bytes:
     """A 64-bit program: makes the calls, writes each answer as a signed 64-bit number to standard output, exits 0."""
     code = b"".join(_call(call) + b"\x48\xa3" + struct.pack("<Q", _ANSWERS + 8 * at) for at, call in enumerate(calls))

@@ -162,7 +162,11 @@ def test_inspect_shows_dockers_fields() -> None:
         "MaskedPaths": [],
         "ReadonlyPaths": [],
     }
-    assert confining.host_config(Settings(privileged=True))["MaskedPaths"] is None
+    shown = confining.host_config(Settings(privileged=True))
+    assert (shown["MaskedPaths"], shown["SecurityOpt"]) == (None, ["label=disable"])
+    assert confining.host_config(Settings(pid="host", security_opt=("label=type:t",)))["SecurityOpt"] == [
+        "label=type:t"
+    ]
 
 
 # Filters that are kept.
