@@ -178,7 +178,9 @@ def drop(account: users.Account, held: dict[str, Any]) -> None:
         capabilities.keep_caps(True)
     try:
         if proc.mapped() != 1:  # a map of one number goes with no leave to drop groups (user_namespaces(7))
-            _step("setgroups", os.setgroups, account.groups)
+            # With its own among them: else a set-group-id program would lose it, and with it what a group is denied
+            # (moby CVE-2022-36109).
+            _step("setgroups", os.setgroups, [account.gid, *(gid for gid in account.groups if gid != account.gid)])
         _step("setresgid", os.setresgid, account.gid, account.gid, account.gid)
         _step("setresuid", os.setresuid, account.uid, account.uid, account.uid)
     except OSError as error:

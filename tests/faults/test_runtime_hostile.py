@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -16,6 +17,7 @@ import pytest
 from engine.errors import StartFailed
 from engine.runtime import seal
 from tests.support.mapping import IDS, needs_mapping
+from tests.support.probes import SCRATCH, Call, verdict
 from tests.support.runtime import Config, Ended, Lab, collect, eventually, lab
 
 __all__ = ["lab"]
@@ -386,7 +388,7 @@ def test_nothing_of_the_callers_identity_comes_along(lab: Lab) -> None:
     for number in (pid, joined.pid):
         lines = Path(f"/proc/{number}/status").read_text().splitlines()
         found = dict(line.split(":\t") for line in lines if ":\t" in line)
-        assert found["Groups"].split() == []
+        assert found["Groups"].split() == ["0"]  # its own
         assert int(found["CapInh"], 16) == int(found["CapAmb"], 16) == 0
         assert int(found["SigBlk"], 16) == 0
         ignored = int(found["SigIgn"], 16)
@@ -407,6 +409,25 @@ def test_a_file_of_a_group_that_the_user_is_not_in_stays_closed(lab: Lab) -> Non
         assert b"Permission denied" in lab.run(config).stderr
     finally:
         os.setgroups(before)
+
+
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="the program is made for x86-64")
+def test_a_set_group_id_program_does_not_shed_the_group_that_is_denied(lab: Lab) -> None:
+    """moby CVE-2022-36109: 0604 keeps a group out, whose members could become no members by such a program."""
+    layer = lab.layer("denied")
+    denied = layer / "denied"
+    denied.write_text("x")
+    denied.chmod(0o604)
+    os.chown(denied, 0, 34)
+    program = layer / "shed"
+    program.write_bytes(verdict(Call("open", (SCRATCH, os.O_RDONLY)), b"/denied\0"))
+    os.chown(program, 0, 99)
+    program.chmod(0o2755)
+    layers = ("base", "denied")
+    assert lab.run(lab.create("/shed", layers=layers, user="12:34")).status == errno.EACCES
+    assert lab.run(lab.create("/shed", layers=layers, user="12:35")).status not in (0, errno.EACCES)  # it was opened
+    config = lab.running(layers=layers, user="12:34")
+    assert collect(lab.monitor(config).exec(("/shed",))).status == errno.EACCES
 
 
 def test_the_callers_keys_are_out_of_reach(lab: Lab) -> None:

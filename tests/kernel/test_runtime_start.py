@@ -76,14 +76,14 @@ def test_another_user_holds_no_capability_and_its_own_groups(lab: Lab) -> None:
     found = status(lab.output("sh", "-c", script, layers=("base", "users"), user="bob"))
     assert found["Uid"].split() == ["1000"] * 4
     assert found["Gid"].split() == ["1001"] * 4
-    assert found["Groups"].split() == ["10", "29"]
+    assert found["Groups"].split() == ["10", "29", "1001"]
     assert found["HOME"] == "/home/bob"
     assert int(found["CapPrm"], 16) == int(found["CapEff"], 16) == int(found["CapInh"], 16) == 0
     assert int(found["CapBnd"], 16) == DOCKERS
     chosen = status(lab.output("cat", "/proc/self/status", layers=("base", "users"), user="4242:29"))
     assert chosen["Uid"].split() == ["4242"] * 4
     assert chosen["Gid"].split() == ["29"] * 4
-    assert chosen["Groups"].split() == []
+    assert chosen["Groups"].split() == ["29"]
 
 
 def test_a_user_that_is_not_there_is_refused(lab: Lab) -> None:

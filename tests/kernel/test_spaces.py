@@ -288,7 +288,7 @@ def test_groups_are_added_for_the_first_process_and_for_exec(lab: Lab) -> None:
     for pid in (lab.pids(config)[0], lab.monitor(config).exec(("sleep", "1000")).pid):
         status = Path(f"/proc/{pid}/status").read_text()
         (groups,) = [line.split()[1:] for line in status.splitlines() if line.startswith("Groups:")]
-        assert groups == ["10", "29", "4242"]
+        assert groups == ["10", "29", "1001", "4242"]
     with pytest.raises(StartFailed, match=r"^Unable to find group nosuch$"):
         lab.start(lab.create("true", settings=Settings(group_add=("nosuch",))))
 

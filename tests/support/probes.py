@@ -15,6 +15,7 @@ from engine.seccomp.numbers import abi
 
 _BASE = 0x400000
 _ANSWERS = 0x600000  # zeroed memory
+SCRATCH = _ANSWERS + 0x800
 
 
 class Call(NamedTuple):
@@ -38,9 +39,11 @@ def probe(calls: Sequence[Call]) -> bytes:
     return _program(code + _call(Call("write", (1, _ANSWERS, 8 * len(calls)))) + _call(Call("exit_group", (0,))))
 
 
-def verdict(call: Call) -> bytes:
-    """A 64-bit program that makes one call and exits with its errno, or 256 less its result."""
-    return _program(_call(call) + b"\x48\x89\xc7\x48\xf7\xdf\xb8" + struct.pack("<I", 231) + b"\x0f\x05")
+def verdict(call: Call, stored: bytes = bytes(8)) -> bytes:
+    """A 64-bit program that makes one call and exits with its errno, or 256 less its result. stored: 8 bytes that it
+    puts at SCRATCH before."""
+    store = b"\x48\xb8" + stored + b"\x48\xa3" + struct.pack("<Q", SCRATCH)
+    return _program(store + _call(call) + b"\x48\x89\xc7\x48\xf7\xdf\xb8" + struct.pack("<I", 231) + b"\x0f\x05")
 
 
 def _program(code: bytes) -> bytes:
