@@ -17,9 +17,11 @@ from engine.errors import Conflict, InvalidInput, StartFailed
 from engine.kernel.namespaces import namespace_id
 from engine.runtime.plan import NAMESPACES
 from engine.settings import Settings
+from tests.support.archives import docker_archive
 from tests.support.command import Strata
 from tests.support.needs import needs_root
-from tests.support.rootfs import tiny_image
+from tests.support.ordinary import OrdinaryUser
+from tests.support.rootfs import tiny_image, tiny_spec
 from tests.support.runtime import Config, Ended, Lab, collect, eventually, gone, lab
 
 __all__ = ["lab"]
@@ -340,3 +342,15 @@ def test_what_this_process_may_not_raise_is_told(lab: Lab) -> None:
         lab.start(config)
     with pytest.raises(StartFailed, match=r"^oom_score_adj -999: permission denied"):
         lab.start(score)
+
+
+def test_an_ordinary_users_container_is_given_devices_too() -> None:
+    """In a user namespace nobody makes a node: the host's own is bound, inside /dev and elsewhere."""
+    with OrdinaryUser() as user:
+        archive = user.home / "tiny.tar"
+        archive.write_bytes(docker_archive(tiny_spec("tiny")))
+        archive.chmod(0o644)
+        user.strata("load", "-i", str(archive))
+        flags = ("--read-only", "--tmpfs=/run", "--device=/dev/zero:/srv/zero", "--device=/dev/zero:/dev/deep/zero")
+        script = "head -c 2 /srv/zero | wc -c; head -c 3 /dev/deep/zero | wc -c; touch /run/x; echo x > /dev/null"
+        assert user.strata("run", "--rm", *flags, "tiny", "sh", "-ec", script).split() == ["2", "3"]
