@@ -224,6 +224,7 @@ def test_what_is_mounted_and_given_is_its_roots(lab: Lab) -> None:
         collect(lab.monitor(config).exec(("sh", "-ec", script))),
         lab.run(lab.create("sh", "-ec", script, ids=IDS, settings=settings)),
     ):
+        assert ended.status == 0, ended
         assert ended.stdout.decode().split() == [
             *("0:0", "700", "0:0", "1777", "2", "2", "77", "4321", "100", "64", "0", "29")
         ], ended
