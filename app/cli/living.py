@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.cli.flags import BadChoice
+from app.cli.durations import duration
+from app.cli.flags import BadChoice, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,22 @@ def add_flags(parser: Parser) -> None:
         help='Restart policy to apply when a container exits ("no", "on-failure[:max-retries]", "always", '
         '"unless-stopped")',
     )
+    parser.add_argument("--health-cmd", default="", help="Command to run to check health")
+    for name, text in (
+        ("interval", "Time between running the check (ms|s|m|h)"),
+        ("timeout", "Maximum time to allow one check to run (ms|s|m|h)"),
+        ("start-period", "Start period for the container to initialize before starting health-retries countdown"),
+        ("start-interval", "Time between running the check during the start period (ms|s|m|h)"),
+    ):
+        parser.add_argument(f"--health-{name}", type=duration, default=0, metavar="duration", help=text)
+    parser.add_argument(
+        "--health-retries",
+        type=number,
+        default=0,
+        metavar="int",
+        help="Consecutive failures needed to report unhealthy",
+    )
+    parser.add_argument("--no-healthcheck", action="store_true", help="Disable any container-specified HEALTHCHECK")
 
 
 def chosen(args: Args) -> dict[str, Any]:
@@ -29,6 +46,27 @@ def chosen(args: Args) -> dict[str, Any]:
         if args.rm:
             raise BadChoice("conflicting options: cannot specify both --restart and --rm")
         found["restart"], found["restart_max"] = policy, most
+    health = _health(args)
+    if health:
+        from engine.settings import Health
+
+        found["health"] = Health(**health)
+    return found
+
+
+def _health(args: Args) -> dict[str, Any]:
+    """The fields of `engine.settings.Health`."""
+    numbers = ("interval", "timeout", "start_period", "start_interval", "retries")
+    found: dict[str, Any] = {name: value for name in numbers if (value := getattr(args, f"health_{name}"))}
+    if args.health_cmd:
+        found["test"] = ("CMD-SHELL", args.health_cmd)
+    if args.no_healthcheck:
+        if found:
+            raise BadChoice("--no-healthcheck conflicts with --health-* options")
+        return {"test": ("NONE",)}
+    for name, value in found.items():
+        if name != "test" and value < 0:
+            raise BadChoice(f"--health-{name.replace('_', '-')} cannot be negative")
     return found
 
 

@@ -93,12 +93,16 @@ def container_row(one: ContainerSummary, now: float, short: bool) -> Row:
 
 
 def status(one: ContainerSummary, now: float) -> str:
-    """ "Up 3 minutes (Paused)", "Restarting (1) 5 seconds ago", "Exited (137) 2 hours ago", "Created"."""
+    """ "Up 3 minutes (healthy)", "Up 3 minutes (Paused)",
+    "Restarting (1) 5 seconds ago", "Exited (137) 2 hours ago", "Created"."""
     if one.status == "restarting":
         return f"Restarting ({one.exit_code}) {ago(one.finished, now)}"
     if one.running:
         up = f"Up {duration(now - seconds_of(one.started))}"
-        return f"{up} (Paused)" if one.status == "paused" else up
+        if one.status == "paused":
+            return f"{up} (Paused)"
+        health = {"": "", "starting": " (health: starting)"}.get(one.health, f" ({one.health})")
+        return up + health
     if one.status == "created" or not one.started:
         return "Created"
     return f"Exited ({one.exit_code}) {ago(one.finished, now)}"

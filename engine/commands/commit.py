@@ -89,6 +89,8 @@ def _name(text: str) -> Reference:
 
 def _config_of(own: ContainerConfig, image: dict[str, Any]) -> dict[str, Any]:
     """What a container made from the new image starts with: as docker, what this container started with."""
+    from engine.commands.living import health_document
+
     over: dict[str, Any] = {
         "Env": list(own.env),
         "Cmd": list(own.cmd) or None,
@@ -99,6 +101,7 @@ def _config_of(own: ContainerConfig, image: dict[str, Any]) -> dict[str, Any]:
         "ExposedPorts": {port: {} for port in own.exposed_ports} or None,
         "Volumes": {path: {} for path in own.volumes} or None,
         "StopSignal": own.stop_signal or None,
+        "Healthcheck": health_document(own.settings.health),
         "OnBuild": None,  # its triggers belong to the image they were written for
     }
     merged = {**image, **over}

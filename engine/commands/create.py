@@ -98,7 +98,9 @@ def configure(record: ImageRecord, image: str, options: CreateOptions, container
     if not (entrypoint or cmd):
         raise InvalidInput("no command specified")
     confining.check(options.settings)
-    living.check(options.settings, options.auto_remove)
+    health = living.merged_health(options.settings.health, own.healthcheck)
+    settings = options.settings.replaced(health=health)
+    living.check(settings, options.auto_remove)
     return ContainerConfig(
         id=container_id,
         name=name,
@@ -122,7 +124,8 @@ def configure(record: ImageRecord, image: str, options: CreateOptions, container
         labels={**own.labels, **options.labels},
         exposed_ports=tuple(own.exposed_ports),
         volumes=tuple(own.volumes),
-        settings=options.settings,
+        shell=tuple(own.shell),
+        settings=settings,
     )
 
 

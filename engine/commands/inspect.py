@@ -47,6 +47,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
     from engine.commands.info import architecture
     from engine.commands.labels import apparmor_profile
     from engine.commands.limiting import host_config
+    from engine.commands.living import health_document, health_state
     from engine.commands.lookup import container as find
     from engine.commands.surroundings import host_config as surroundings
 
@@ -70,6 +71,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
             "Error": state.error,
             "StartedAt": state.started or NEVER,
             "FinishedAt": state.finished or NEVER,
+            **({"Health": health} if (health := health_state(context, container)) else {}),
         },
         "Image": own.image,
         "ResolvConfPath": path(own.id, "resolv.conf"),
@@ -110,6 +112,8 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
             "ExposedPorts": {port: {} for port in own.exposed_ports} or None,
             "Labels": dict(own.labels),
             "StopSignal": own.stop_signal or "SIGTERM",
+            **({"Healthcheck": check} if (check := health_document(own.settings.health)) else {}),
+            **({"Shell": list(own.shell)} if own.shell else {}),
             **({"StopTimeout": own.stop_timeout} if own.stop_timeout is not None else {}),
         },
         "NetworkSettings": {

@@ -1,21 +1,33 @@
-"""How a container lives: which restart policies there are, and which containers one command starts again."""
+"""How a container lives: restart policies, health checks, and which containers one command starts again."""
 
 from __future__ import annotations
 
+from engine import jsons
 from engine.errors import InvalidInput
+from engine.settings import Health
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from engine.commands.context import Context
     from engine.settings import Settings
     from engine.store.container import Container
 
+MILLISECOND = 1_000_000
+TIMES = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start_period": "StartPeriod",
+    "start_interval": "StartInterval",
+}
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
 
 
 def check(settings: Settings, auto_remove: bool) -> None:
     """InvalidInput, in docker's words, for what cannot be had: at create, before anything is made."""
     check_restart(settings.restart, settings.restart_max)
+    check_health(settings.health)
     if auto_remove and settings.restart not in ("", "no"):
         raise InvalidInput("can't create 'AutoRemove' container with restart policy")
 
@@ -30,6 +42,43 @@ def check_restart(policy: str, most: int) -> None:
         raise InvalidInput(f"invalid restart policy: maximum retry count can only be used with 'on-failure'{negative}")
     if negative:
         raise InvalidInput("invalid restart policy: maximum retry count cannot be negative")
+
+
+def merged_health(own: Health, image: Health) -> Health:
+    """The person's health check, with what it leaves out from the image's, field by field."""
+    if own == Health():
+        return image
+    return Health(**{field: getattr(own, field) or getattr(image, field) for field in Health.fields()})
+
+
+def check_health(health: Health) -> None:
+    """InvalidInput for times and numbers that make no sense (moby's validateHealthCheck)."""
+    for field, name in TIMES.items():
+        if getattr(health, field) and getattr(health, field) < MILLISECOND:
+            raise InvalidInput(f"{name} in Healthcheck cannot be less than 1ms")
+    if health.retries < 0:
+        raise InvalidInput("Retries in Healthcheck cannot be negative")
+
+
+def health_document(health: Health) -> dict[str, Any] | None:
+    """docker's object for a health check; None when there is none."""
+    if health == Health():
+        return None
+    names = {**TIMES, "retries": "Retries"}
+    numbers = {name: getattr(health, field) for field, name in names.items() if getattr(health, field)}
+    return {**({"Test": list(health.test)} if health.test else {}), **numbers}
+
+
+def health_state(context: Context, container: Container) -> dict[str, Any] | None:
+    """docker's State.Health: status, failing streak and the last results; None without a check."""
+    if not container.state.health:
+        return None
+    try:
+        with open(context.store.containers.path(container.id, "health.json"), "rb") as file:
+            found: dict[str, Any] = jsons.loads(file.read())
+    except (FileNotFoundError, ValueError):  # a full disk, or a power cut
+        found = {"FailingStreak": 0, "Log": []}
+    return {**found, "Status": container.state.health}
 
 
 def restartable(context: Context) -> list[Container]:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from engine.commands.context import Context
     from engine.store.containers import Container, ContainerConfig
 
-FILTERS = ("id", "name", "label", "exited", "status", "ancestor", "before", "since", "expose")
+FILTERS = ("id", "name", "label", "exited", "status", "ancestor", "before", "since", "expose", "health")
+HEALTHS = ("none", "starting", "healthy", "unhealthy")
 STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 
 
@@ -63,6 +64,7 @@ def _summary(context: Context, container: Container, names: _Names, size: bool) 
         started=state.started,
         finished=state.finished,
         pid=state.pid,
+        health=state.health,
         labels=own.labels,
         size_rw=size_rw,
         size_root=size_root,
@@ -99,6 +101,9 @@ def _filtered(context: Context, found: list[Container], filters: Mapping[str, Se
     for code in filters.get("exited", ()):
         if not code.lstrip("-").isdecimal():
             raise InvalidInput(f"invalid filter 'exited={code}'")
+    for health in filters.get("health", ()):
+        if health not in HEALTHS:
+            raise InvalidInput(f"Unrecognised filter value for health: {health}")
     try:
         names = [re.compile(pattern) for pattern in filters.get("name", ())]
     except re.error as problem:
@@ -116,6 +121,7 @@ def _filtered(context: Context, found: list[Container], filters: Mapping[str, Se
             and (not names or any(name.search(text) for name in names for text in (own.name, f"/{own.name}")))
             and has_labels(filters.get("label"), own.labels)
             and passes(filters.get("status"), state.status.__eq__)
+            and passes(filters.get("health"), (state.health or "none").__eq__)
             and (not filters.get("exited") or (state.status == "exited" and str(state.exit_code) in filters["exited"]))
             and (not ancestors or any(own.image in images for images in ancestors))
             and all(_moment(own) < moment for moment in before)

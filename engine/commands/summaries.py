@@ -14,6 +14,7 @@ class ContainerSummary(Values):
     exited.
 
     image: the name it was created from (or the image's id, when that name is gone or now names another image).
+    health: starting, healthy, unhealthy, "" without a check.
     command: the whole argv joined by spaces. size_rw, size_root: bytes of the read-write layer and of the image
     with it, or None where they were not asked for. oom_killed: the kernel killed it, or a process of it, for want
     of memory.
@@ -31,6 +32,7 @@ class ContainerSummary(Values):
     finished: str
     pid: int
     labels: Mapping[str, str]
+    health: str = ""
     size_rw: int | None = None
     size_root: int | None = None
     oom_killed: bool = False

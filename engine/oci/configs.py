@@ -9,12 +9,23 @@ from __future__ import annotations
 from engine import jsons
 from engine.errors import InvalidInput
 from engine.oci.digests import SHA256, digest_of, is_digest
+from engine.settings import Health
 from engine.values import Values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import Any
+
+
+HEALTH_FIELDS = {
+    "Interval": "interval",
+    "Timeout": "timeout",
+    "StartPeriod": "start_period",
+    "StartInterval": "start_interval",
+    "Retries": "retries",
+}
+"""docker's names of a health check's numbers, and those of `Health`."""
 
 
 class History(Values):
@@ -130,6 +141,19 @@ class ImageConfig(Values):
         return dict(self.config.get("Labels") or {})
 
     @property
+    def shell(self) -> list[str]:
+        return list(self.config.get("Shell") or ())
+
+    @property
+    def healthcheck(self) -> Health:
+        """What checks the health of a container made from it."""
+        found = self.config.get("Healthcheck") or {}
+        return Health(
+            tuple(found.get("Test") or ()),
+            **{field: found.get(key) or 0 for key, field in HEALTH_FIELDS.items()},
+        )
+
+    @property
     def exposed_ports(self) -> list[str]:
         return list(self.config.get("ExposedPorts") or {})
 
@@ -179,6 +203,11 @@ def check_config(raw: dict[str, Any], what: str = "image config") -> None:
         _need_list_of_texts(runtime, key, f"{what}: config")
     for key in ("Labels", "ExposedPorts", "Volumes"):
         _need(runtime, key, dict, f"{what}: config")
+    _need(runtime, "Healthcheck", dict, f"{what}: config")
+    check = runtime.get("Healthcheck") or {}
+    _need_list_of_texts(check, "Test", f"{what}: config: Healthcheck")
+    for key in HEALTH_FIELDS:
+        _need(check, key, int, f"{what}: config: Healthcheck")
     if not all(isinstance(value, str) for value in (runtime.get("Labels") or {}).values()):
         raise InvalidInput(f"{what}: config: a label's value is not a text")
 

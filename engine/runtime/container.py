@@ -22,6 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from engine.runtime.health import Health
+
 _SETTLE_SECONDS = 0.1
 """After this time a container is one that stays, and its monitor makes itself small."""
 
@@ -43,7 +45,7 @@ class Container:
 
     __slots__ = (
         *("_boot", "_control", "_directory", "_ended", "_entered", "_finished", "_log", "_revival"),
-        *("execs", "group", "init", "loop", "null", "paused", "plan", "stopped_by_user"),
+        *("execs", "group", "health", "init", "loop", "null", "paused", "plan", "stopped_by_user"),
     )
 
     def __init__(self, plan: dict[str, Any], directory: int, group: cgroups.Group, pid: int, pidfd: int) -> None:
@@ -63,6 +65,7 @@ class Container:
         self._entered = False
         self._finished = False
         self._ended: dict[str, Any] = {}
+        self.health: Health | None = None
         self._boot = proc.boot_id()
         self._log = Log(directory, "log.json")
         self._revival = Revival(self)
@@ -97,6 +100,10 @@ class Container:
             self.init.begin({}, -1, *terminal)
         else:
             self.init.begin({"stdout": streams[0], "stderr": streams[1]}, *streams[2:])
+        if self.plan["health"]:
+            from engine.runtime.health import Health
+
+            self.health = Health(self, self._directory)
         self.loop.later(_SETTLE_SECONDS, _settle)
 
     def look_after(self) -> None:
@@ -157,6 +164,8 @@ class Container:
         """Freeze the container's processes; OSError ETIMEDOUT when one does not stand still."""
         self.group.freeze()
         self.paused = True
+        if self.health is not None:
+            self.health.hold()
         self._write_state("paused")
         self.tell("pause")
 
@@ -164,8 +173,19 @@ class Container:
         """Let them go on."""
         self.group.thaw()
         self.paused = False
+        if self.health is not None:
+            self.health.go_on()
         self._write_state("running")
         self.tell("unpause")
+
+    def health_changed(self) -> None:
+        """Its health check has come to another result."""
+        assert self.health is not None
+        try:
+            self._write_state(self.status)
+        except OSError:
+            pass  # a full disk; health.json may be right
+        self.tell(f"health_status: {self.health.status}")
 
     def exec_ended(self, task: Task) -> None:
         """A process that exec brought in has ended and its output is passed on."""
@@ -181,6 +201,8 @@ class Container:
         if "pid" not in self.plan["namespaces"]:
             self.group.kill()  # no namespace of its own ends with it
         self._log.flush()
+        if self.health is not None:
+            self.health.end()
         oom_killed = bool(self.group.oom_kills())
         self.group.remove()
         os.close(self.null)
@@ -285,6 +307,7 @@ class Container:
             "stopped_by_user": self.stopped_by_user,
             "restarts": self._revival.count,
             "boot": self._boot,
+            "health": self.health.status if self.health else "starting" if self.plan["health"] else "",
         }
         state.update(changes)
         stage(self._directory, "state.json", encode(state).encode())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Entry:
     """One exec, from the request until its program runs or it is known why not."""
 
-    __slots__ = ("_client", "_container", "_handshake", "_outputs", "_request", "_stdin", "_task", "id")
+    __slots__ = ("_client", "_container", "_handshake", "_outputs", "_request", "_stdin", "id", "task")
 
     def __init__(self, container: Container, client: Client, request: dict[str, Any]) -> None:
         """Fork. request: argv, env, cwd, user, tty, stdin, detach, size of `Monitor.exec`.
@@ -56,11 +56,11 @@ class Entry:
             theirs.close()
             for fd in opened:
                 os.close(fd)
-        self._task = Task(container.loop, pid, pidfd, container.exec_ended)
-        self._task.id = self.id
-        self._task.argv = tuple(request["argv"])
-        self._task.user = request["user"]
-        self._task.started = now()
+        self.task = Task(container.loop, pid, pidfd, container.exec_ended)
+        self.task.id = self.id
+        self.task.argv = tuple(request["argv"])
+        self.task.user = request["user"]
+        self.task.started = now()
         ours.setblocking(False)
         self._handshake = Handshake(ours)
         container.loop.watch(ours.fileno(), IN, self._heard)
@@ -117,8 +117,8 @@ class Entry:
             self._go_on()
 
     def _give_up(self, message: str, status: int) -> None:
-        processes.wait(self._task.pidfd)  # it has said its last word, or was killed
-        os.close(self._task.pidfd)
+        processes.wait(self.task.pidfd)  # it has said its last word, or was killed
+        os.close(self.task.pidfd)
         for fd in (*self._outputs.values(), self._stdin, *self._handshake.descriptors):
             if fd >= 0:
                 os.close(fd)
@@ -126,7 +126,7 @@ class Entry:
 
     def _go_on(self) -> None:
         """Its program runs."""
-        task, request, client = self._task, self._request, self._client
+        task, request, client = self.task, self._request, self._client
         self._container.execs.append(task)
         self._tell("exec_start")
         client.reply({"pid": task.pid})

@@ -38,10 +38,17 @@ class Loop:
             del self._events[fd]
             self._epoll.unregister(fd)
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        """Call back once, after this time."""
-        self._timers.append((time.monotonic() + seconds, callback))
+    def later(self, seconds: float, callback: Callable[[], None]) -> tuple[float, Callable[[], None]]:
+        """Call back once, after this time; returns what `cancel` takes."""
+        timer = (time.monotonic() + seconds, callback)
+        self._timers.append(timer)
         self._timers.sort(key=_when)
+        return timer
+
+    def cancel(self, timer: tuple[float, Callable[[], None]]) -> None:
+        """Do not call back; fine when that was done already."""
+        if timer in self._timers:
+            self._timers.remove(timer)
 
     def turn(self) -> None:
         """Wait for one batch of events or the next deadline, and call back."""

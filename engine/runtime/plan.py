@@ -12,7 +12,7 @@ from engine.errors import StartFailed
 from engine.runtime import confinement
 from engine.runtime.confinement import CAPABILITIES, MASKED, READ_ONLY
 from engine.runtime.mounting import MOUNTS, TTY_GROUP, Mount, mounts_of
-from engine.settings import Limits
+from engine.settings import Health, Limits
 from engine.values import Values
 
 TYPE_CHECKING = False
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
         @property
         def labels(self) -> Mapping[str, str]: ...
         @property
+        def shell(self) -> Sequence[str]: ...
+        @property
         def settings(self) -> Settings: ...
         @property
         def ids(self) -> Sequence[int]: ...
@@ -79,6 +81,10 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SKELETON = ("dev/", "proc/", "sys/", "etc/", "etc/hostname", "etc/hosts", "etc/resolv.conf")
 """Mount points that images may lack. They lie in `<root>/skeleton`, the bottom of every container's overlay, so that no
 start has to write them into a read-write layer, where diff and commit would show them."""
+
+
+SHELL = ("/bin/sh", "-c")
+"""What runs a health check that is text, where the image names no shell."""
 
 
 class Plan(Values):
@@ -125,6 +131,7 @@ class Plan(Values):
     limits: Limits = Limits()
     overlay: tuple[str, ...] = OVERLAY_OPTIONS
     restart: tuple[str, int] = ("no", 0)
+    health: tuple[Any, ...] = ()
     about: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
     joins: tuple[tuple[str, str], ...] = ()
     ids: tuple[int, ...] = ()
@@ -240,6 +247,7 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapp
         oom_score_adj=settings.oom_score_adj,
         limits=settings.limits,
         restart=(settings.restart or "no", settings.restart_max),
+        health=health_rules(config.settings.health, config.shell),
         about={**config.labels, "image": config.image_name, "name": config.name},
         **_confined(settings),
     )
@@ -298,6 +306,17 @@ def _fitting(mount: Mount, privileged: bool, mapped: int) -> Mount:
     if mount.kind == "devpts" and 0 < mapped <= TTY_GROUP:
         return mount.replaced(options=tuple(option for option in mount.options if option != f"gid={TTY_GROUP}"))
     return mount
+
+
+def health_rules(health: Health, shell: Sequence[str]) -> tuple[Any, ...]:
+    """Whether and how health is checked, with docker's defaults filled in: `Plan.health`."""
+    kind, *words = health.test or ("",)
+    if kind not in ("CMD", "CMD-SHELL") or not words:
+        return ()
+    argv = (*(shell or SHELL), *words) if kind == "CMD-SHELL" else tuple(words)
+    times = (health.interval or 30 * 10**9, health.timeout or 30 * 10**9)
+    early = (health.start_period, health.start_interval or 5 * 10**9)
+    return (argv, *(time / 1e9 for time in (*times, *early)), health.retries or 3)
 
 
 def environment(own: Sequence[str], hostname: str, tty: bool) -> tuple[str, ...]:

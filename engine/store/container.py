@@ -41,6 +41,7 @@ class ContainerConfig(Values):
     labels: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
     exposed_ports: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    shell: tuple[str, ...] = ()
     settings: Settings = Settings()
     ids: tuple[int, ...] = ()
 
@@ -49,7 +50,7 @@ class ContainerState(Values):
     """What became of a container. pid and monitor_pid mean something only together with their start times (clock
     ticks since boot, field 22 of /proc/<pid>/stat), and all four only in the run of the machine that `boot` names
     (/proc/sys/kernel/random/boot_id; "" = not known). started, finished: RFC 3339 or ""; restarts: how often its policy
-    has started it anew."""
+    has started it anew; health: starting, healthy, unhealthy, or "" without a check (more is in health.json)."""
 
     status: str = CREATED
     pid: int = 0
@@ -64,6 +65,7 @@ class ContainerState(Values):
     stopped_by_user: bool = False
     restarts: int = 0
     boot: str = ""
+    health: str = ""
 
     @property
     def running(self) -> bool:

@@ -52,6 +52,7 @@ class Config(Values):
     auto_remove: bool = False
     image_name: str = "base"
     labels: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
+    shell: tuple[str, ...] = ()
     settings: Settings = Settings()
     ids: tuple[int, ...] = ()
 
