@@ -15,19 +15,22 @@ def delegated(unified: str, pid: int | str = "self") -> str:
     """The highest group that a process's user may use for it, as a path below the v2 tree at `unified`; "" for none."""
     if not unified:
         return ""
-    found, directory = "", _own(unified, pid)
-    while directory.startswith(unified + "/") and _writable(directory):
+    group = _group(pid)
+    if group.startswith("/.."):  # outside of what can be seen here (cgroup_namespaces(7))
+        return ""
+    found, directory = "", (unified + group).rstrip("/")
+    while group and directory.startswith(unified + "/") and _writable(directory):
         found, directory = directory, directory.rpartition("/")[0]
     return found
 
 
-def _own(unified: str, pid: int | str) -> str:
-    """The v2 group of a process; "" when it is gone, or outside of what can be seen here (cgroup_namespaces(7))."""
+def _group(pid: int | str) -> str:
+    """The v2 group of a process; "" when it is gone."""
     try:
         with open(f"/proc/{pid}/cgroup", "rb") as lines:
             for line in lines:
-                if line.startswith(b"0::/") and b"/.." not in line:
-                    return (unified + os.fsdecode(line[3:].rstrip(b"\n"))).removesuffix(" (deleted)").rstrip("/")
+                if line.startswith(b"0::/"):
+                    return os.fsdecode(line[3:].rstrip(b"\n")).removesuffix(" (deleted)")
     except (FileNotFoundError, ProcessLookupError):
         pass
     return ""

@@ -40,10 +40,11 @@ def remove(context: Context, ref: str, *, force: bool = False, volumes: bool = F
                     "restarting": "container is restarting: stop the container before removing or force remove",
                 }.get(state.status, "container is running: stop the container before removing or force remove")
                 raise Conflict(f'cannot remove container "/{name}": {what}')
-            if containers.recorded_state(container_id).running:  # its monitor was killed
+            recorded = containers.recorded_state(container_id)
+            if recorded.running:  # its monitor was killed
                 from engine.runtime.orphans import bury_container
 
-                bury_container(context.store.root, container_id)
+                bury_container(context.store.root, container_id, recorded.pid, recorded.pid_start)
             config = _config(context, container_id)
             containers.remove(container_id)
             if config is not None:

@@ -33,6 +33,11 @@ def start(
         if container.state.status == PAUSED:
             raise Conflict("cannot start a paused container, try unpause instead")
         if not container.state.running:
+            recorded = containers.recorded_state(container_id)
+            if recorded.running:  # its monitor was killed: what is left of it would write to the same layer
+                from engine.runtime.orphans import bury_container
+
+                bury_container(context.store.root, container_id, recorded.pid, recorded.pid_start)
             try:
                 plan = plan_of(context, container.config, size)
                 return context.launcher.start(plan, attach=attach).session

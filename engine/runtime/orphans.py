@@ -6,9 +6,13 @@ clears that, and a frozen process cannot die. So whoever meets a container whose
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 
 from engine import cgroups
+from engine.cgroups.groups import KILL_SECONDS
+from engine.kernel import proc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,11 +37,37 @@ def bury(group: Group) -> None:
     group.remove()
 
 
-def bury_container(root: str, container_id: str) -> bool:
-    """Bury a container of the store at `root`; whether there was something. For commands, which hold its lock."""
+def bury_container(root: str, container_id: str, pid: int = 0, pid_start: int = 0) -> bool:
+    """Bury a container of the store at `root`; whether there was something. For commands, which hold its lock.
+
+    pid, pid_start: its first process, as recorded. An ordinary user's container may have no group, or one that only
+    its processes tell; with the first process its pid namespace ends.
+    """
     from engine.cgroups.names import parent_name
 
-    group = cgroups.open_group(parent_name(root), container_id)
-    found = left(group)
+    alive = bool(pid) and proc.is_same(pid, pid_start)
+    group = cgroups.open_group(parent_name(root), container_id, cgroups.detect(pid=pid if alive else "self"))
+    found = alive or left(group)
+    if alive and not group.directories:
+        _end(pid, pid_start)
     bury(group)
     return found
+
+
+def _end(pid: int, start: int) -> None:
+    """SIGKILL a process and wait until it is gone. OSError ETIMEDOUT when it stays."""
+    try:
+        pidfd = proc.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if proc.is_same(pid, start):
+            proc.pidfd_send_signal(pidfd, proc.SIGKILL)
+            gone = select.poll()
+            gone.register(pidfd, select.POLLIN)
+            if not gone.poll(KILL_SECONDS * 1000):
+                raise OSError(errno.ETIMEDOUT, f"SIGKILL did not end process {pid} within {KILL_SECONDS:g} s")
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(pidfd)

@@ -73,7 +73,7 @@ def build(plan: dict[str, Any], stock: Materials) -> Root:
         root = Root(stock.overlay, plan["rootfs"])
     for mount in plan["mounts"]:
         if mount[0] != "cgroup":
-            _mount(root, mount, stock)
+            _mount(root, mount, stock, plan)
     for place in list(stock.binds):  # devices
         _put(root, stock.binds.pop(place), place)
     for name, value in plan["sysctls"]:
@@ -98,7 +98,7 @@ def _set_sysctl(root: Root, name: str, value: str) -> None:
     record("write", (f"/proc/{path}", value), len(value), 0, start, lambda: f"sysctl -w {quote(f'{name}={value}')}")
 
 
-def _mount(root: Root, mount: MountData, stock: Materials) -> None:
+def _mount(root: Root, mount: MountData, stock: Materials, plan: dict[str, Any]) -> None:
     kind, target, attributes, options, _ = mount
     if kind in ("bind", "shm"):
         _put(root, stock.binds.pop(target), target)
@@ -111,20 +111,25 @@ def _mount(root: Root, mount: MountData, stock: Materials) -> None:
     else:
         try:
             made = materials.filesystem(kind, options, materials.attributes(attributes))
-        except PermissionError:
-            if kind != "sysfs":
-                raise
-            made = _hosts_sysfs()
+        except PermissionError as error:
+            made = _machines(kind, attributes, plan, error)
         _attach(root, made, target)
         if kind in _MAGIC and paths.filesystem_type(made) == _MAGIC[kind]:
             root.kernels[target] = made
 
 
-def _hosts_sysfs() -> int:
-    """The machine's sysfs with all on it, read-only: who is in a user namespace but in the machine's net namespace may
-    mount no other. A user could see as much before."""
-    made = mounts.open_tree(AT_FDCWD, "/sys", mounts.OPEN_TREE_CLONE | AT_RECURSIVE)
-    mounts.mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, set=_SEALED)
+def _machines(kind: str, words: Sequence[str], plan: dict[str, Any], error: OSError) -> int:
+    """The machine's own procfs or sysfs with all on it, in a user namespace that may mount no other of its own: only
+    where the container shares the pid or net namespace that this one shows. A user could see as much before.
+
+    Elsewhere it would show what is not the container's: OSError says what stands in the way.
+    """
+    space = {"proc": "pid", "sysfs": "net"}.get(kind)
+    if space is None or space in plan["namespaces"] or space in dict(plan["joins"]):
+        covered = "in a user namespace a new one may be mounted only while nothing covers a part of the machine's own"
+        raise OSError(error.errno, f"{error.strerror}; {covered} (see /proc/self/mountinfo)") from error
+    made = mounts.open_tree(AT_FDCWD, {"proc": "/proc", "sysfs": "/sys"}[kind], mounts.OPEN_TREE_CLONE | AT_RECURSIVE)
+    mounts.mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, set=materials.attributes(words))
     return made
 
 

@@ -6,11 +6,13 @@ The user is made for these tests; his commands are separate programs, as he woul
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import signal
 import stat
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from engine.kernel.proc import is_same
 from tests.support.archives import CharDevice, Dir, File, HardLink, ImageSpec, Opaque, Whiteout, docker_archive
 from tests.support.command import Strata
 from tests.support.needs import unmet
-from tests.support.ordinary import OrdinaryUser
+from tests.support.ordinary import BECOME, OrdinaryUser
 from tests.support.rootfs import PATH, tiny_layer
 from tests.support.waiting import until
 
@@ -240,6 +242,11 @@ def test_a_delegated_group_holds_its_containers(user: OrdinaryUser) -> None:
         assert group.parent.parent == delegated
         assert user.strata("exec", "held", "cat", "/proc/self/cgroup").endswith("0::/"), "it is its own groups' root"
 
+        # With a group to end it by, a container may have the machine's pid namespace, and sees the keeper there.
+        script = f"cat /proc/{_keeper(user)}/cmdline; touch /proc/sys/kernel/hostname || echo read-only"
+        said = user.strata("run", "--rm", "--pid=host", "tiny", "sh", "-c", script, group=str(session))
+        assert said.startswith("sleep\0") and said.endswith("read-only")
+
         # Whoever asks, from wherever: these come from no delegated group.
         user.strata("pause", "held")
         assert (group / "cgroup.freeze").read_text() == "1\n"
@@ -270,6 +277,41 @@ def test_what_the_machine_shares_with_a_container(user: OrdinaryUser) -> None:
     assert done.stderr.startswith("WARNING: Your kernel does not support memory limit capabilities")
     told = user.strata("info", "--format", "{{.CgroupDriver}} {{.SecurityOptions}}")
     assert told.startswith("none ") and "name=rootless" in told
+
+
+@pytest.mark.parametrize("user", [True], ids=["subordinate"], indirect=True)
+def test_what_a_killed_monitor_left_is_ended_without_a_group_too(user: OrdinaryUser) -> None:
+    """An exec of a set-user-id program clears the parent-death signal (prctl(2)); nothing but its pid tells of it."""
+    suid = "cp $(readlink -f /bin/sleep) /sleep && chmod 4755 /sleep"
+    user.strata("run", "--name", "made", "tiny", "sh", "-c", suid)
+    user.strata("commit", "made", "suid")
+    user.strata("run", "-d", "--name", "left", "-u", "nobody", "suid", "sh", "-c", "exec /sleep 1000")
+    for word in ("start", "rm"):
+        state = json.loads(
+            (user.root / "containers" / user.strata("ps", "-q", "--no-trunc") / "state.json").read_text()
+        )
+        pid = state["pid"]
+        until(lambda: b"/sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"))  # noqa: B023
+        os.kill(state["monitor_pid"], signal.SIGKILL)
+        until(lambda: user.strata("ps", "-q") == "")
+        assert is_same(pid, state["pid_start"]), "it died: the kernel has changed, and this test proves nothing"
+        user.strata(word, "left")
+        assert not is_same(pid, state["pid_start"])
+    user.strata("rm", "made")
+    user.strata("rmi", "suid")
+    until(lambda: user.pids() == [_keeper(user)])
+
+
+@pytest.mark.parametrize("user", [True], ids=["subordinate"], indirect=True)
+def test_where_proc_is_covered_it_says_so(user: OrdinaryUser) -> None:
+    """As in a container of another engine: a user namespace may mount no procfs that shows what is hidden there."""
+    covered = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc/tty && exec "$@"', "sh"]
+    become = [sys.executable, "-I", "-S", "-c", BECOME, str(user.uid), str(user.gid), ""]
+    argv = [*covered, *become, *user.argv("run", "--rm", "tiny", "true")]
+    done = subprocess.run(argv, env=user.env, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 125, done
+    assert "in a user namespace a new one may be mounted only while nothing covers a part" in done.stderr
+    assert user.strata("ps", "-aq") == ""
 
 
 def test_changed_numbers_are_taken_when_nothing_runs() -> None:
