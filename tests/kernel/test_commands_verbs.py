@@ -48,7 +48,7 @@ def test_attach_joins_a_terminal_and_leaves_by_keys_or_with_its_status(strata: S
             until(lambda: attached(strata, "desk") == 2)
             typist.type("echo se''en\n")
             typist.expect(r"seen\r\n")
-            watcher.expect(r"seen\r\n")
+            watcher.expect(r"seen\r")
             assert not watcher.raw()
             typist.type("\x05e")
             assert typist.ends() == 0
