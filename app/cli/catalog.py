@@ -8,6 +8,7 @@ COMMON = ("run", "exec", "ps", "images", "pull", "push", "login", "logout", "ver
 COMMANDS: dict[str, tuple[str, str]] = {
     "attach": ("attach", "Attach local standard input, output, and error streams to a running container"),
     "commit": ("commit", "Create a new image from a container's changes"),
+    "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
     "create": ("create", "Create a new container"),
     "demo": ("demo", "Make a demo image and container from this machine's files and explore them"),
     "diff": ("diff", "Inspect changes to files or directories on a container's filesystem"),
@@ -64,9 +65,9 @@ GROUPS: dict[str, tuple[str, dict[str, str]]] = {
     "container": (
         "Manage containers",
         {
-            **{word: word for word in ("attach", "commit", "create", "diff", "exec", "export", "inspect", "kill")},
-            **{word: word for word in ("logs", "pause", "port", "rename", "restart", "rm", "run", "start", "stats")},
-            **{word: word for word in ("stop", "top", "unpause", "update", "wait")},
+            **{word: word for word in ("attach", "commit", "cp", "create", "diff", "exec", "export", "inspect")},
+            **{word: word for word in ("kill", "logs", "pause", "port", "rename", "restart", "rm", "run", "start")},
+            **{word: word for word in ("stats", "stop", "top", "unpause", "update", "wait")},
             "ls": "ps",
             "prune": "container prune",
         },

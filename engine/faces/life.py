@@ -122,6 +122,39 @@ class Life(Face):
 
         rename(self._context, ref, name)
 
+    def copy_from(
+        self,
+        ref: str,
+        path: str,
+        target: str | int,
+        *,
+        archive: bool = False,
+        follow: bool = False,
+        warn: Callable[[str], None] | None = None,
+    ) -> int:
+        """Copy a file or directory out of it: to a path of the host, or as a tar stream to a descriptor.
+
+        archive: with owners, set-id bits and devices; follow: a link's target; returns the bytes that travelled.
+        """
+        from engine.commands.copy import copy_from
+
+        return copy_from(self._context, ref, path, target, archive=archive, follow=follow, warn=warn)
+
+    def copy_to(
+        self,
+        ref: str,
+        source: str | int,
+        path: str,
+        *,
+        archive: bool = False,
+        follow: bool = False,
+        warn: Callable[[str], None] | None = None,
+    ) -> int:
+        """Copy a file or directory of the host, or what is in a tar stream, into it. As `copy_from` otherwise."""
+        from engine.commands.copy import copy_to
+
+        return copy_to(self._context, ref, source, path, archive=archive, follow=follow, warn=warn)
+
     def attach(self, ref: str, stdin: bool = False, size: tuple[int, int] = (0, 0)) -> Session:
         """A Session on a running container's streams from now on. size: (rows, columns) of a terminal."""
         from engine.commands.attach import attach

@@ -66,7 +66,7 @@ def make(plan: dict[str, Any], userns: int = -1) -> Materials:
         namespaces.unshare(namespaces.CLONE_NEWNS)
         mounts.mount("none", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
     base = plan["ids"][0] if plan["ids"] else 0
-    _skeleton(plan["skeleton_path"], plan["skeleton"])
+    skeleton(plan["skeleton_path"], plan["skeleton"])
     overlay = _mapped_overlay(plan, userns) if userns >= 0 else overlays.overlay(*_layers(plan))
     dev = -1
     binds: dict[str, int] = {}
@@ -76,7 +76,7 @@ def make(plan: dict[str, Any], userns: int = -1) -> Materials:
             dev = filesystem(kind, (*options, *owner), attributes(words))
             _fill_dev(plan, dev, base, binds)
         elif kind == "bind":
-            binds[target] = _bind(source, words, userns)
+            binds[target] = bind(source, words, userns)
         elif kind == "shm":
             binds[target] = plan["shm"]
     _nodes_elsewhere(plan["nodes"], base, plan["rootfs"], binds)
@@ -125,7 +125,7 @@ def filesystem(kind: str, options: Sequence[str], attrs: int) -> int:
     return made
 
 
-def _skeleton(path: str, names: Sequence[str]) -> None:
+def skeleton(path: str, names: Sequence[str]) -> None:
     """Make the overlay's bottom with empty mount points (see plan.SKELETON), unless an earlier start did."""
     if not names or os.path.exists(f"{path}/{names[-1]}"):
         return
@@ -188,7 +188,7 @@ def _map(mount: int, userns: int, path: str) -> None:
         raise Refused(text, 125) from error
 
 
-def _bind(source: str, words: Sequence[str], userns: int) -> int:
+def bind(source: str, words: Sequence[str], userns: int) -> int:
     """A file or directory of the host, made ready by us."""
     made = mounts.open_tree(AT_FDCWD, source, mounts.OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW)
     if words:

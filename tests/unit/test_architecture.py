@@ -25,6 +25,7 @@ FLOORS = {
     "engine.network": 5,
     "engine.build": 5,
     "engine.archive": 5,
+    "engine.copying": 5,
     "engine.rootless": 5,
     "engine.runtime": 4,
     "engine.store": 4,
