@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from engine.settings import Settings
 from engine.store.root import Store
 from tests.support.archives import ImageSpec, docker_archive
 from tests.support.command import Strata
+from tests.support.mapping import needs_mapping
 from tests.support.needs import needs_root, unmet
 from tests.support.probes import EUID, Call, answers, probe, probe32
 from tests.support.rootfs import tiny_layer
@@ -321,6 +323,30 @@ def test_privileged_has_it_all(house: House) -> None:
     node = "mknod /kmsg c 1 11 && exec 3</kmsg && echo opened"  # a device that docker's rules do not allow
     assert house.run("sh", "-c", node, privileged=True).stdout == b"opened\n"
     assert house.run("sh", "-c", node).stdout == b""
+
+
+def devices() -> set[str]:
+    """This machine's, without the console, which a container has of its own."""
+    with os.scandir("/dev") as entries:
+        kinds = {one.name: stat.S_IFMT(one.stat(follow_symlinks=False).st_mode) for one in entries}
+    return {name for name, kind in kinds.items() if kind in (stat.S_IFCHR, stat.S_IFBLK)} - {"console"}
+
+
+def test_privileged_has_the_machines_devices(house: House) -> None:
+    script = "cd /dev; for name in *; do test -c $name -o -b $name && echo $name; done; true"
+    before = devices()
+    found = house.run("sh", "-c", script, privileged=True).stdout.decode().split()
+    assert before & devices() <= set(found)  # others may make loop devices meanwhile
+    assert "kmsg" in found
+    assert "kmsg" not in house.run("sh", "-c", script).stdout.decode().split()
+
+
+def test_a_container_with_ids_of_its_own_is_held_the_same(house: House) -> None:
+    needs_mapping()
+    assert status(house.run(*STATUS, userns="auto")) == status(house.run(*STATUS))
+    assert asked(house.run("/probe64", userns="auto"))[: len(REFUSED)] == [-error for _, error in REFUSED]
+    assert asked(house.run("/euid", userns="auto", user="12")) == [0]
+    assert asked(house.run("/euid", userns="auto", user="12", security_opt=("no-new-privileges",))) == [12]
 
 
 def test_system_paths_unconfined(house: House) -> None:
