@@ -61,7 +61,8 @@ class Settings(Values):
     ulimits: "name=soft:hard"; oom_score_adj.
     Files. tmpfs: path → options; shm_size: bytes; devices: "HOST:INSIDE:rwm"; device_cgroup_rules: "c 1:3 rwm".
     Life. init: a reaper as first process; restart: "", "no", "always", "unless-stopped", "on-failure"; restart_max: of
-    on-failure, 0 = without limit; log_opts: "max-size", "max-file" as docker writes them.
+    on-failure, 0 = without limit; log_driver: "" or "json-file", "none"; log_opts: "max-size" (decimal units, as
+    docker's: "10m" are ten million bytes) and "max-file".
     """
 
     limits: Limits = Limits()
@@ -88,4 +89,22 @@ class Settings(Values):
     init: bool = False
     restart: str = ""
     restart_max: int = 0
+    log_driver: str = ""
     log_opts: dict[str, str] = {}  # noqa: RUF012
+
+    def log(self) -> tuple[str, int, int]:
+        """The log's driver, the bytes of a file (0 = without limit), and how many files there are at most.
+
+        ValueError, in docker's words, for an option that is none.
+        """
+        size, files = self.log_opts.get("max-size", "-1"), self.log_opts.get("max-file", "1")
+        number = size.lower().removesuffix("b").rstrip("kmgtp")
+        unit = size.lower().removesuffix("b")[len(number) :]
+        if size != "-1" and (not number.replace(".", "", 1).isdecimal() or len(unit) > 1):
+            raise ValueError(f"invalid size: '{size}'")
+        most = 0 if size == "-1" else int(float(number) * 1000 ** " kmgtp".index(unit or " "))
+        if size != "-1" and most <= 0:
+            raise ValueError("max-size must be a positive number")
+        if not files.isdecimal() or int(files) < 1:
+            raise ValueError("max-file cannot be less than 1")
+        return self.log_driver or "json-file", most, int(files)

@@ -20,6 +20,10 @@ def add_flags(parser: Parser) -> None:
         help='Restart policy to apply when a container exits ("no", "on-failure[:max-retries]", "always", '
         '"unless-stopped")',
     )
+    parser.add_argument("--log-driver", default="", help='Logging driver for the container ("json-file", "none")')
+    parser.add_argument(
+        "--log-opt", action="append", type=_option, metavar="list", help="Log driver options (max-size, max-file)"
+    )
     parser.add_argument("--health-cmd", default="", help="Command to run to check health")
     for name, text in (
         ("interval", "Time between running the check (ms|s|m|h)"),
@@ -46,12 +50,23 @@ def chosen(args: Args) -> dict[str, Any]:
         if args.rm:
             raise BadChoice("conflicting options: cannot specify both --restart and --rm")
         found["restart"], found["restart_max"] = policy, most
+    if args.log_driver:
+        found["log_driver"] = args.log_driver
+    if args.log_opt:
+        if args.log_driver == "none":
+            raise BadChoice("invalid logging opts for driver none")
+        found["log_opts"] = dict(args.log_opt)
     health = _health(args)
     if health:
         from engine.settings import Health
 
         found["health"] = Health(**health)
     return found
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
 
 
 def _health(args: Args) -> dict[str, Any]:

@@ -67,7 +67,12 @@ def store_changes(root: str, stop: threading.Event) -> Iterator[tuple[bool, froz
 
 def _sorted_out(paths: set[str]) -> tuple[bool, frozenset[str]]:
     logs = frozenset(os.path.basename(os.path.dirname(path)) for path in paths if path.endswith("/log.json"))
-    return any(not path.endswith(("/log.json", "/trace.jsonl")) for path in paths), logs
+    return any(not _aside(path) for path in paths), logs
+
+
+def _aside(path: str) -> bool:
+    """Whether a file says nothing of what the explorer's lists show."""
+    return os.path.basename(path).startswith(("log.json", "trace.jsonl", "health.json", "events.jsonl"))
 
 
 def layer_changes(diff: str, stop: threading.Event) -> Iterator[None]:

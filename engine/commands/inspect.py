@@ -77,7 +77,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
         "ResolvConfPath": path(own.id, "resolv.conf"),
         "HostnamePath": path(own.id, "hostname"),
         "HostsPath": path(own.id, "hosts"),
-        "LogPath": path(own.id, "log.json"),
+        "LogPath": "" if own.settings.log_driver == "none" else path(own.id, "log.json"),
         "Name": f"/{own.name}",
         "RestartCount": state.restarts,
         "Driver": "overlay2",
@@ -86,7 +86,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
         "Architecture": architecture(),
         "ExecIDs": _execs(context, container),
         "HostConfig": {
-            "LogConfig": {"Type": "json-file", "Config": {}},
+            "LogConfig": {"Type": own.settings.log_driver or "json-file", "Config": dict(own.settings.log_opts)},
             "AutoRemove": own.auto_remove,
             "RestartPolicy": {"Name": own.settings.restart or "no", "MaximumRetryCount": own.settings.restart_max},
             **host_config(own.settings.limits),

@@ -21,6 +21,8 @@ TIMES = {
     "start_period": "StartPeriod",
     "start_interval": "StartInterval",
 }
+DRIVERS = ("json-file", "none")
+LOG_OPTIONS = ("max-size", "max-file")
 POLICIES = ("no", "always", "on-failure", "unless-stopped")
 
 
@@ -28,6 +30,7 @@ def check(settings: Settings, auto_remove: bool) -> None:
     """InvalidInput, in docker's words, for what cannot be had: at create, before anything is made."""
     check_restart(settings.restart, settings.restart_max)
     check_health(settings.health)
+    check_log(settings)
     if auto_remove and settings.restart not in ("", "no"):
         raise InvalidInput("can't create 'AutoRemove' container with restart policy")
 
@@ -58,6 +61,21 @@ def check_health(health: Health) -> None:
             raise InvalidInput(f"{name} in Healthcheck cannot be less than 1ms")
     if health.retries < 0:
         raise InvalidInput("Retries in Healthcheck cannot be negative")
+
+
+def check_log(settings: Settings) -> None:
+    """InvalidInput for a log driver or option that there is not."""
+    driver = settings.log_driver or DRIVERS[0]
+    if driver not in DRIVERS:
+        known = " and ".join(DRIVERS)
+        raise InvalidInput(f'error looking up logging plugin {driver}: plugin "{driver}" not found; there are {known}')
+    for option in settings.log_opts:
+        if driver == "json-file" and option not in LOG_OPTIONS:
+            raise InvalidInput(f"unknown log opt '{option}' for json-file log driver")
+    try:
+        settings.log()
+    except ValueError as error:
+        raise InvalidInput(f"failed to initialize logging driver: {error}") from None
 
 
 def health_document(health: Health) -> dict[str, Any] | None:

@@ -67,7 +67,8 @@ class Container:
         self._ended: dict[str, Any] = {}
         self.health: Health | None = None
         self._boot = proc.boot_id()
-        self._log = Log(directory, "log.json")
+        driver, most, files = plan["log"]
+        self._log = Log(directory, "log.json", most, files, driver != "none")
         self._revival = Revival(self)
         self.init.started = now()
         self.init.log = self._log

@@ -94,7 +94,9 @@ class Plan(Values):
     the container; env: whole, in order, without doubles; user: "" = root, else user[:group] as names or numbers;
     size: (rows, columns) of a new terminal; seccomp: flags and program of the filter, an empty one for none; labels:
     for security modules, as (file below /proc/self/attr, text); restart: policy and most starts (0 = without limit)
-    after an end; about: what events say of it. namespaces: those of its own; joins: (kind, container id) of those that
+    after an end; about: what events say of it; health: () or a check's argv, and in seconds
+    interval, timeout, start period, start interval; retries; log: driver, bytes of a file (0 = any), files.
+    namespaces: those of its own; joins: (kind, container id) of those that
     are another container's; ids: (first id outside, how many) of its user namespace, or (). nodes: host devices, as
     "HOST:INSIDE:rwm"; device_rules: what may be used besides docker's and those; groups: supplementary ones;
     readonly_root: nothing can be written but what is mounted; ulimits: (name, soft, hard).
@@ -132,6 +134,7 @@ class Plan(Values):
     overlay: tuple[str, ...] = OVERLAY_OPTIONS
     restart: tuple[str, int] = ("no", 0)
     health: tuple[Any, ...] = ()
+    log: tuple[str, int, int] = ("json-file", 0, 1)
     about: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
     joins: tuple[tuple[str, str], ...] = ()
     ids: tuple[int, ...] = ()
@@ -247,6 +250,7 @@ def make_plan(config: Config, root: str, *, size: tuple[int, int] = (0, 0), mapp
         oom_score_adj=settings.oom_score_adj,
         limits=settings.limits,
         restart=(settings.restart or "no", settings.restart_max),
+        log=config.settings.log(),
         health=health_rules(config.settings.health, config.shell),
         about={**config.labels, "image": config.image_name, "name": config.name},
         **_confined(settings),

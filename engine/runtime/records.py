@@ -88,19 +88,31 @@ def _write(fd: int, data: bytes) -> None:
 class Log:
     """Owns a container's log: one JSON object a line, `{"log": …, "stream": "stdout" | "stderr", "time": …}`.
 
-    failure: the last write that failed, as text; what it held is missing from the log, nothing is torn.
+    A file of `most` bytes is put aside as `<name>.1`, an older one as `.2` and so on, as docker's json-file does; of
+    all together there are `files`. failure: the last write that failed, as text; what it held is missing from the log,
+    nothing is torn.
     """
 
-    __slots__ = ("_fd", "_partial", "failure")
+    __slots__ = ("_directory", "_fd", "_files", "_most", "_name", "_partial", "failure")
 
-    def __init__(self, directory_fd: int, name: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(name, flags, 0o640, dir_fd=directory_fd)
+    def __init__(self, directory_fd: int, name: str, most: int = 0, files: int = 1, kept: bool = True) -> None:
+        """directory_fd: open as long as the log; most: 0 = without limit; kept False: nothing is logged at all."""
+        self._directory = directory_fd
+        self._name = name
+        self._most = most
+        self._files = files
+        self._fd = self._open() if kept else -1
         self._partial: dict[str, bytes] = {}
         self.failure = ""
 
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        return os.open(self._name, flags, 0o640, dir_fd=self._directory)
+
     def write(self, stream: str, data: bytes) -> None:
         """Log what a stream brought; an unfinished line waits for the rest of it, up to 16 KiB."""
+        if self._fd < 0:
+            return
         lines = (self._partial.pop(stream, b"") + data).split(b"\n")
         rest = lines.pop()
         parts = []
@@ -127,7 +139,8 @@ class Log:
     def finish(self) -> None:
         """Log the unfinished lines and close."""
         self.flush()
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
 
     def _append(self, stream: str, parts: list[bytes]) -> None:
         if not parts:
@@ -138,11 +151,29 @@ class Log:
         end = -1
         try:
             end = os.lseek(self._fd, 0, os.SEEK_END)
+            if 0 < self._most <= end:
+                self._put_aside()
+                end = 0
             _write(self._fd, data)
         except OSError as error:  # a full disk must not end the container
             self.failure = f"its log is incomplete: {error.strerror}"
             if end >= 0:
                 os.ftruncate(self._fd, end)
+
+    def _put_aside(self) -> None:
+        """Rename what there is by one number and begin a new file; readers go on in the old one."""
+        directory = self._directory
+        for number in range(self._files - 1, 0, -1):
+            younger = f"{self._name}.{number - 1}" if number > 1 else self._name
+            try:
+                os.rename(younger, f"{self._name}.{number}", src_dir_fd=directory, dst_dir_fd=directory)
+            except FileNotFoundError:
+                pass  # there are not so many yet
+        if self._files < 2:
+            os.unlink(self._name, dir_fd=directory)
+        fd = self._open()
+        os.dup2(fd, self._fd, inheritable=False)
+        os.close(fd)
 
 
 def _cut(line: bytes) -> int:

@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
 _KEPT = (
     *("id", "name", "root", "directory", "cgroup", "env", "cwd", "user", "capabilities"),
-    *("about", "health", "restart", "tty", "open_stdin", "auto_remove", "no_new_privileges", "seccomp", "labels"),
+    *(
+        "about",
+        "health",
+        "log",
+        "restart",
+        "tty",
+        "open_stdin",
+        "auto_remove",
+        "no_new_privileges",
+        "seccomp",
+        "labels",
+    ),
     *("namespaces", "ids", "groups", "ulimits", "oom_score_adj"),
 )
 """Of the plan, what the monitor needs while the container runs."""

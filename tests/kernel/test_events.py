@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import threading
 
 from engine import Engine
 from engine.commands.options import CreateOptions, ExecOptions
@@ -24,6 +25,8 @@ def test_a_life_as_docker_tells_it() -> None:
             stdout=subprocess.PIPE,
             text=True,
         )
+        late = threading.Timer(120, live.kill)
+        late.start()
         try:
             options = CreateOptions(name="web", command=("sleep", "1000"), labels={"tier": "front"}, open_stdin=True)
             container, session = engine.run("tiny", options, attach=True)
@@ -62,6 +65,7 @@ def test_a_life_as_docker_tells_it() -> None:
             seen = [live.stdout.readline().split(" ")[0].rstrip(":\n") for _ in ids]
             assert seen == [action.partition(":")[0] for _, action in ids]
         finally:
+            late.cancel()
             live.kill()
             live.communicate()
         shown = strata("events", "--since", "0", "--until", "0s", "--filter", "event=die")
