@@ -74,6 +74,7 @@ def test_what_every_program_needs_is_allowed(group: Group, tmp_path: Path) -> No
         (["c *:3 rwm"], True, True, True),
         (["b 1:3 rwm", "c 1:4 rwm", "c 2:3 rwm"], False, False, False),
         (["b *:* rwm", "c 1:5 r", "c 1:3 wr"], True, True, False),
+        (["c 1:5 r", "a"], True, True, True),
     ],
 )
 def test_a_rule_allows_what_it_says(
