@@ -43,13 +43,15 @@ class Life(Face):
         options: CreateOptions | None = None,
         attach: bool = False,
         size: tuple[int, int] = (0, 0),
+        *,
+        warn: Callable[[str], None] | None = None,
     ) -> tuple[str, Session | None]:
         """Create, then start: (id, a Session when attached). One that cannot start stays, as `created`, unless it
-        was to remove itself."""
+        was to remove itself. warn: as in `create`."""
         from engine.commands.create import create
 
         _ = self._context.launcher  # gets ready while the container is made
-        container = create(self._context, image, options)
+        container = create(self._context, image, options, warn=warn)
         stdin = bool(options and options.open_stdin)
         return container, self.start(container, attach=attach, stdin=stdin, size=size)
 
