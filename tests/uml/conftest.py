@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from engine.engine import Engine
 from tests.support.command import HOUSE
 from tests.support.needs import needs_root
 from tests.uml.guest import Guest
@@ -32,7 +33,13 @@ def told_here(directory: Path) -> Told:
     store, answer = directory / "here", directory / "here.json"
     store.mkdir()
     argv = [sys.executable, "-m", "tests.uml.story", str(store), str(answer)]
-    subprocess.run(argv, cwd=HOUSE, stdout=subprocess.DEVNULL, check=True, timeout=600)
+    try:
+        subprocess.run(argv, cwd=HOUSE, stdout=subprocess.DEVNULL, check=True, timeout=600)
+    finally:
+        for root in store.iterdir():  # what a story that was killed left
+            with Engine(str(root)) as engine:
+                for one in engine.containers(all=True):
+                    engine.remove(one.id, force=True)
     found: Told = json.loads(answer.read_text())
     return found
 
