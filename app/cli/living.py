@@ -20,6 +20,9 @@ def add_flags(parser: Parser) -> None:
         help='Restart policy to apply when a container exits ("no", "on-failure[:max-retries]", "always", '
         '"unless-stopped")',
     )
+    parser.add_argument(
+        "--init", action="store_true", help="Run an init inside the container that forwards signals and reaps processes"
+    )
     parser.add_argument("--log-driver", default="", help='Logging driver for the container ("json-file", "none")')
     parser.add_argument(
         "--log-opt", action="append", type=_option, metavar="list", help="Log driver options (max-size, max-file)"
@@ -50,6 +53,8 @@ def chosen(args: Args) -> dict[str, Any]:
         if args.rm:
             raise BadChoice("conflicting options: cannot specify both --restart and --rm")
         found["restart"], found["restart_max"] = policy, most
+    if args.init:
+        found["init"] = True
     if args.log_driver:
         found["log_driver"] = args.log_driver
     if args.log_opt:

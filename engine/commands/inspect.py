@@ -88,6 +88,7 @@ def _container(context: Context, ref: str, size: bool) -> dict[str, Any]:
         "HostConfig": {
             "LogConfig": {"Type": own.settings.log_driver or "json-file", "Config": dict(own.settings.log_opts)},
             "AutoRemove": own.auto_remove,
+            **({"Init": True} if own.settings.init else {}),
             "RestartPolicy": {"Name": own.settings.restart or "no", "MaximumRetryCount": own.settings.restart_max},
             **host_config(own.settings.limits),
             **confining.host_config(own.settings),

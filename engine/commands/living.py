@@ -31,6 +31,10 @@ def check(settings: Settings, auto_remove: bool) -> None:
     check_restart(settings.restart, settings.restart_max)
     check_health(settings.health)
     check_log(settings)
+    if settings.init:
+        from engine.commands.reaper import find
+
+        find()
     if auto_remove and settings.restart not in ("", "no"):
         raise InvalidInput("can't create 'AutoRemove' container with restart policy")
 

@@ -62,6 +62,10 @@ def plan_of(context: Context, config: ContainerConfig, size: tuple[int, int] = (
     from engine.runtime.plan import make_plan
 
     plan = make_plan(_mounted(context, config), context.store.root, size=size, mapped=mapped())
+    if config.settings.init:
+        from engine.commands.reaper import with_init
+
+        plan = with_init(plan)
     return confined(context.store, config.settings, plan)
 
 

@@ -83,6 +83,17 @@ SKELETON = ("dev/", "proc/", "sys/", "etc/", "etc/hostname", "etc/hosts", "etc/r
 start has to write them into a read-write layer, where diff and commit would show them."""
 
 
+INIT = "/sbin/docker-init"
+
+INIT_SKELETON = (
+    "sbin/",
+    "usr/",
+    "usr/sbin/",
+    "usr/bin/",
+    *(f"{place}docker-init" for place in ("usr/sbin/", "usr/bin/", "sbin/")),
+)
+"""Where `INIT` is, also in images whose /sbin is a link to one of these."""
+
 SHELL = ("/bin/sh", "-c")
 """What runs a health check that is text, where the image names no shell."""
 
@@ -94,7 +105,8 @@ class Plan(Values):
     the container; env: whole, in order, without doubles; user: "" = root, else user[:group] as names or numbers;
     size: (rows, columns) of a new terminal; seccomp: flags and program of the filter, an empty one for none; labels:
     for security modules, as (file below /proc/self/attr, text); restart: policy and most starts (0 = without limit)
-    after an end; about: what events say of it; health: () or a check's argv, and in seconds
+    after an end; about: what events say of it; init: "" or the host's program that is
+    the first process; health: () or a check's argv, and in seconds
     interval, timeout, start period, start interval; retries; log: driver, bytes of a file (0 = any), files.
     namespaces: those of its own; joins: (kind, container id) of those that
     are another container's; ids: (first id outside, how many) of its user namespace, or (). nodes: host devices, as
@@ -133,6 +145,7 @@ class Plan(Values):
     limits: Limits = Limits()
     overlay: tuple[str, ...] = OVERLAY_OPTIONS
     restart: tuple[str, int] = ("no", 0)
+    init: str = ""
     health: tuple[Any, ...] = ()
     log: tuple[str, int, int] = ("json-file", 0, 1)
     about: dict[str, str] = {}  # noqa: RUF012 (Values copies it)
@@ -145,6 +158,21 @@ class Plan(Values):
     ulimits: tuple[tuple[str, int, int], ...] = ()
     oom_score_adj: int = 0
 
+    def under_init(self, program: str) -> Plan:
+        """The same with a program of the host as first process, which runs the command: docker's --init.
+
+        It is bound into the container. A skeleton of its own has the mount point, so that others do not show it.
+        """
+        skeleton = f"{self.skeleton}-init"
+        bind = Mount("bind", INIT, ("ro", "nosuid", "nodev"), source=program)
+        return self.replaced(
+            argv=(INIT, "--", *self.argv),
+            skeleton=skeleton,
+            lowers=tuple(skeleton if lower == self.skeleton else lower for lower in self.lowers),
+            mounts=(*self.mounts, bind),
+            init=program,
+        )
+
     def wire(self) -> dict[str, object]:
         """The plan as plain data that marshal takes: what the monitor works from."""
         plain: dict[str, object] = {name: getattr(self, name) for name in self.fields()}
@@ -152,8 +180,11 @@ class Plan(Values):
         plain["mounts"] = tuple((m.kind, m.target, m.attributes, m.options, m.source) for m in self.mounts)
         plain["limits"] = dict(_chosen(self.limits))
         plain["devices"] = DEVICES
-        plain["skeleton"] = SKELETON if self.skeleton in self.lowers else ()
+        plain["skeleton"] = self._mount_points() if self.skeleton in self.lowers else ()
         return plain
+
+    def _mount_points(self) -> tuple[str, ...]:
+        return (*SKELETON, *(INIT_SKELETON if self.init else ()))
 
     def describe(self) -> list[str]:
         """The plan for a person, one line a decision, in the order it is carried out."""

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from engine.store.root import Store
 
 FILES = ("images.json", "images.json.spare", "compressed.json", "events.jsonl", "events.jsonl.1")
-KNOWN = {*(name.partition("/")[0] for name in DIRECTORIES), *FILES, "incoming", "skeleton", "run", "seccomp", "keeper"}
+KNOWN = {
+    *(name.partition("/")[0] for name in DIRECTORIES),
+    *FILES,
+    "incoming",
+    "skeleton",
+    "skeleton-init",
+    "run",
+    "seccomp",
+    "keeper",
+}
 CHUNK = 1 << 20
 
 
