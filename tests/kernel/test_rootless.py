@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import stat
 import subprocess
@@ -40,6 +41,20 @@ UPPER = [
 ]
 LOWER = [File("gone", b""), Dir("srv"), File("srv/old", b"old\n"), Dir("merged"), File("merged/below", b"below\n")]
 SCRIPT = "trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+
+WRITE_THROUGH = """if True:
+    import errno, os, sys
+    from engine.rootless import enter
+    enter(os.path.expanduser("~/.local/share/strata"))
+    from engine.runtime import seal
+    for make in (seal._over, seal._copied):
+        program = make(os.path.realpath(sys.executable))
+        try:
+            os.write(os.open(f"/proc/self/fd/{program}", os.O_RDWR), b"x")
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+"""
+"""What root inside tries with both forms of a sealed interpreter that is his."""
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["subordinate", "alone"])
@@ -277,6 +292,29 @@ def test_what_the_machine_shares_with_a_container(user: OrdinaryUser) -> None:
     assert done.stderr.startswith("WARNING: Your kernel does not support memory limit capabilities")
     told = user.strata("info", "--format", "{{.CgroupDriver}} {{.SecurityOptions}}")
     assert told.startswith("none ") and "name=rootless" in told
+
+
+def test_an_interpreter_of_the_users_own_is_out_of_its_containers_reach(user: OrdinaryUser) -> None:
+    """CVE-2019-5736 where it would hurt: the container's root is the owner of the file that its monitor runs from."""
+    own, before = user.home / "python3", user.python
+    shutil.copyfile(user.python, own)
+    own.chmod(0o755)
+    os.chown(own, user.uid, user.gid)
+    was = own.read_bytes()
+    user.python = str(own)
+    try:
+        trap = "printf '#!/proc/self/exe\\n' > /trap && chmod 755 /trap && echo made && exec sleep 1000"
+        user.strata("run", "-d", "--name", "trap", "tiny", "sh", "-c", trap)
+        until(lambda: user.strata("logs", "trap") == "made")
+        monitor = json.loads(next(user.root.glob("containers/*/state.json")).read_text())["monitor_pid"]
+        assert os.stat(f"/proc/{monitor}/exe").st_dev != own.stat().st_dev, "not through its file system: sealed"
+        assert user.run(*user.argv("exec", "trap", "/trap")).returncode in (126, 127)
+        sealed = user.run(user.python, "-c", WRITE_THROUGH)
+        assert sealed.stdout.split() == ["EROFS", "EPERM"], sealed
+        user.strata("rm", "-f", "trap")
+    finally:
+        user.python = before
+    assert own.read_bytes() == was
 
 
 @pytest.mark.parametrize("user", [True], ids=["subordinate"], indirect=True)
