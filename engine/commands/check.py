@@ -25,18 +25,23 @@ def check(context: Context, *, repair: bool = False, deep: bool = False) -> Chec
     """Check the store; with repair, mend it first and report what is wrong still.
 
     Mending builds a layer's lost index anew from its files, forgets images that miss something or have a damaged layer
-    (their names are said: load or pull them again), and removes leftovers. What a container stands on is never removed:
-    damage there stays a problem until the container goes.
+    (their names are said: load or pull them again), and removes leftovers; what killed monitors left is put away.
+    What a container stands on is never removed: damage there stays a problem until the container goes.
     """
-    from engine.store.check import check_store
+    from engine.commands.orphaned import orphaned
+    from engine.store.check import Finding, check_store
 
     store = context.store
-    mended = tuple(_mend(store, check_store(store, deep=deep))) if repair else ()
+    mended: list[str] = []
+    if repair:
+        mended += [f"container {one}: {text}: put away" for one, text in orphaned(context, bury=True)]
+        mended += _mend(store, check_store(store, deep=deep))
     found = check_store(store, deep=deep)
+    found += [Finding("leftover", f"container {one}", text) for one, text in orphaned(context)]
     return CheckReport(
         tuple(one for one in found if one.kind != "leftover"),
         tuple(one for one in found if one.kind == "leftover"),
-        mended,
+        tuple(mended),
     )
 
 
