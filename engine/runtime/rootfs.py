@@ -129,7 +129,10 @@ def _machines(kind: str, words: Sequence[str], plan: dict[str, Any], error: OSEr
         covered = "in a user namespace a new one may be mounted only while nothing covers a part of the machine's own"
         raise OSError(error.errno, f"{error.strerror}; {covered} (see /proc/self/mountinfo)") from error
     made = mounts.open_tree(AT_FDCWD, {"proc": "/proc", "sysfs": "/sys"}[kind], mounts.OPEN_TREE_CLONE | AT_RECURSIVE)
-    mounts.mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, set=materials.attributes(words))
+    attributes = materials.attributes(words)
+    if kind == "sysfs":  # with the machine's cgroups on it, which are nobody's to write (runc CVE-2023-25809)
+        attributes |= mounts.MOUNT_ATTR_RDONLY
+    mounts.mount_setattr(made, "", AT_EMPTY_PATH | AT_RECURSIVE, set=attributes)
     return made
 
 

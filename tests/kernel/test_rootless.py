@@ -286,6 +286,10 @@ def test_what_the_machine_shares_with_a_container(user: OrdinaryUser) -> None:
     said = user.strata("run", "--rm", *net, "tiny", "sh", "-c", script)
     assert set(os.listdir("/sys/class/net")) <= set(said.split())
     assert os.uname().nodename in said and said.endswith("read-only")
+    # The machine's cgroups come along with its sysfs, even a privileged container's to look at only.
+    table = user.strata("run", "--rm", "--privileged", "--network=host", "tiny", "cat", "/proc/self/mounts")
+    groups = [line.split()[3].split(",")[0] for line in table.splitlines() if line.split()[2].startswith("cgroup")]
+    assert groups and set(groups) == {"ro"}, table
     # Limits without a group to hold them: docker's words, and the container runs.
     done = user.run(*user.argv("run", "--rm", "-m", "50m", "tiny", "echo", "runs"))
     assert (done.returncode, done.stdout) == (0, "runs\n"), done
@@ -338,6 +342,25 @@ def test_what_a_killed_monitor_left_is_ended_without_a_group_too(user: OrdinaryU
     user.strata("rm", "made")
     user.strata("rmi", "suid")
     until(lambda: user.pids() == [_keeper(user)])
+
+
+@pytest.mark.parametrize("user", [True], ids=["subordinate"], indirect=True)
+def test_without_user_namespaces_it_says_what_forbids_them(user: OrdinaryUser) -> None:
+    # A namespace whose limit is its own, so that nobody else meets it. After the map comes another exec, as its root.
+    wait = ["unshare", "--user", "sh", "-c", 'read word && exec "$@"', "sh"]
+    none = ["sh", "-c", 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"', "sh"]
+    become = [sys.executable, "-I", "-S", "-c", BECOME, str(user.uid), str(user.gid), ""]
+    argv = [*wait, *none, *become, *user.argv("--root", str(user.home / "other"), "images")]
+    with subprocess.Popen(
+        argv, env=user.env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        until(lambda: os.stat(f"/proc/{process.pid}/ns/user").st_ino != os.stat("/proc/self/ns/user").st_ino)
+        for kind in ("uid", "gid"):
+            Path(f"/proc/{process.pid}/{kind}_map").write_text("0 0 65536")
+        _, said = process.communicate("go\n", timeout=110)
+    assert process.returncode == 1, said
+    assert f"this machine lets {user.name} have no user namespace (No space left on device)" in said
+    assert "/proc/sys/user/max_user_namespaces" in said
 
 
 @pytest.mark.parametrize("user", [True], ids=["subordinate"], indirect=True)

@@ -215,7 +215,7 @@ class OrdinaryUser:
             until(self._ended)
         subprocess.run(["rm", "-rf", "--one-file-system", str(self.home)], check=True)
         if subprocess.run(["id", "-u", self.name], capture_output=True).returncode == 0:
-            _locked("userdel", self.name)
+            _locked("userdel", "--force", self.name)  # whatever has ended but was not waited for
 
     def _ended(self) -> bool:
         pids = self.pids()
