@@ -192,3 +192,17 @@ def test_top_by_ourselves_and_by_ps(strata: Strata, asleep: str) -> None:
     assert "Couldn't find PID field in ps output" in strata.run("top", "asleep", "-o", "args").stderr
     assert "ps: " in strata.run("top", "asleep", "--no-such-option").stderr
     assert "is not running" in strata.run("top", "idle").stderr
+
+
+def test_stats_on_a_terminal_are_drawn_over_each_other(strata: Strata, asleep: str) -> None:
+    master, slave = os.openpty()
+    with subprocess.Popen(strata.argv("stats", "asleep"), env=strata.env, stdin=slave, stdout=slave) as process:
+        os.close(slave)
+        seen = b""
+        while seen.count(b"asleep") < 2:
+            seen += os.read(master, 65536)
+        process.terminate()
+    os.close(master)
+    assert seen.startswith(b"\x1b[2J\x1b[HCONTAINER ID")
+    assert seen.count(b"\x1b[2J") == 1 and seen.count(b"\x1b[H") >= 2
+    assert b"PIDS\x1b[K" in seen

@@ -174,23 +174,23 @@ def cpu(teller: Teller) -> Facts:
 
 
 def devices(teller: Teller) -> Facts:
-    """The kernel's log as a device node: whoever is not bound by the group can open it."""
-    node = os.path.join(teller.root, "kmsg")
-    os.mknod(node, stat.S_IFCHR | 0o600, os.makedev(1, 11))
+    """A disk as a device node, for which no capability is asked: whoever is not bound by the group can open it."""
+    _, numbers = _disk()
+    node = os.path.join(teller.root, "disk")
+    os.mknod(node, stat.S_IFBLK | 0o600, numbers)
     os.close(os.open(node, os.O_RDONLY))
-    make = "mknod /dev/log c 1 11"
-    refused = teller.strata("run", "--rm", "tiny", "sh", "-c", f"{make} && head -c1 /dev/log")
+    make = f"mknod /dev/disk b {os.major(numbers)} {os.minor(numbers)}"
+    refused = teller.strata("run", "--rm", "tiny", "sh", "-c", f"{make} && head -c1 /dev/disk")
     fine = teller.strata("run", "--rm", "tiny", "sh", "-c", "head -c3 /dev/urandom >/dev/null && echo fine")
     container = teller.background("tiny", "sh", "-c", f"{make}; exec sleep 1000")
-    until(lambda: teller.strata("exec", container, "test", "-e", "/dev/log")[0] == 0, PATIENCE)
-    later = teller.strata("exec", container, "head", "-c1", "/dev/log")
+    until(lambda: teller.strata("exec", container, "test", "-e", "/dev/disk")[0] == 0, PATIENCE)
+    later = teller.strata("exec", container, "head", "-c1", "/dev/disk")
     return {"refused": refused, "fine": fine[1], "exec": later}
 
 
 def io(teller: Teller) -> Facts:
-    """The first disk there is."""
-    disk = next(path for path in _disks() if os.path.exists(path))
-    numbers = os.stat(disk).st_rdev
+    """A disk's rates."""
+    disk, numbers = _disk()
     flags = ("--device-read-bps", f"{disk}:1mb", "--device-write-iops", f"{disk}:100")
     container = teller.background(*flags, "tiny", "sleep", "1000")
     return {
@@ -200,8 +200,15 @@ def io(teller: Teller) -> Facts:
     }
 
 
-def _disks() -> list[str]:
-    return [f"/dev/{name}" for name in sorted(os.listdir("/sys/block"), reverse=True) if name[:3] != "loo"]
+def _disk() -> tuple[str, int]:
+    """Path and device number of the first disk that there is and that can be opened."""
+    for name in sorted(os.listdir("/sys/block"), reverse=True):
+        try:
+            os.close(os.open(f"/dev/{name}", os.O_RDONLY))
+            return f"/dev/{name}", os.stat(f"/dev/{name}").st_rdev
+        except OSError:
+            continue
+    raise AssertionError("no disk here can be opened")
 
 
 def measures(teller: Teller) -> Facts:
