@@ -15,6 +15,7 @@ from engine.runtime.execs import exit_frame
 from engine.runtime.handshake import whence, words
 from engine.runtime.loop import Loop
 from engine.runtime.records import Log, encode, now, put, stage
+from engine.runtime.rest import Rest
 from engine.runtime.revival import Revival
 from engine.runtime.tasks import Task
 
@@ -44,14 +45,23 @@ class Container:
     """Owns a container from the birth of its first process on: its group, processes, records."""
 
     __slots__ = (
-        *("_boot", "_control", "_directory", "_ended", "_entered", "_finished", "_log", "_revival"),
+        *("_boot", "_control", "_directory", "_ended", "_entered", "_finished", "_log", "_rest", "_revival"),
         *("execs", "group", "health", "init", "loop", "null", "paused", "plan", "stopped_by_user"),
     )
 
-    def __init__(self, plan: dict[str, Any], directory: int, group: cgroups.Group, pid: int, pidfd: int) -> None:
+    def __init__(
+        self,
+        plan: dict[str, Any],
+        directory: int,
+        group: cgroups.Group,
+        pid: int,
+        pidfd: int,
+        listener: _socket.socket | None = None,
+    ) -> None:
         """Get ready while the process works on its root: log, control socket, the state as it will be.
 
-        plan: what `starter` keeps of it; directory: the container's, open. OSError when one of them cannot be made.
+        plan: what `starter` keeps of it; directory: the container's, open; listener: the control socket, of one that
+        runs already. OSError when one of them cannot be made.
         """
         self.plan = plan
         self._directory = directory
@@ -72,8 +82,10 @@ class Container:
         self._revival = Revival(self)
         self.init.started = now()
         self.init.log = self._log
-        self._control = Control(self, removal.listen(directory))
-        self._stage_state("running")
+        self._rest = Rest(self)
+        self._control = Control(self, listener or removal.listen(directory))
+        if listener is None:
+            self._stage_state("running")
 
     # Serve.
 
@@ -110,6 +122,7 @@ class Container:
     def look_after(self) -> None:
         """Until everything about the container is said and done."""
         try:
+            self._rest.begin()
             while not self._finished or self._control.clients:
                 self.loop.turn()
         except BaseException as error:
@@ -131,6 +144,43 @@ class Container:
             removal.forget_socket(self._directory)
             self._write_state("exited", exit_code=255, error=reason, finished=now(), **_GONE)
             self.tell("die", exitCode="255")
+
+    def keep(self) -> dict[str, Any] | None:
+        """All that is known of it here, as plain data and descriptors, for `take_back`; None while something goes on.
+
+        awaited: the descriptors on which something may happen.
+        """
+        init, listener = self.init.keep(), self._control.fileno()
+        if init is None or self._finished or self._revival.pending or self.health is not None or self.loop.timed:
+            return None
+        awaited = {listener, init["pidfd"], *init["outputs"].values(), *([init["master"]] if self.init.tty else [])}
+        if self.execs or self._control.clients or self.loop.watched() != awaited:
+            return None
+        return {
+            "plan": self.plan,
+            "directory": self._directory,
+            "listener": listener,
+            "awaited": sorted(awaited),
+            "hierarchy": (self.group.hierarchy.mounts, self.group.hierarchy.unified),
+            "null": self.null,
+            "init": init,
+            "log": self._log.keep(),
+            "revival": self._revival.keep(),
+            "paused": self.paused,
+            "stopped_by_user": self.stopped_by_user,
+            "entered": self._entered,
+        }
+
+    def take_back(self, kept: dict[str, Any], rest: Rest) -> None:
+        """Go on where `keep` left off, in another interpreter."""
+        self._rest = rest
+        self.null = kept["null"]
+        self.paused, self.stopped_by_user, self._entered = kept["paused"], kept["stopped_by_user"], kept["entered"]
+        self._log.take_back(kept["log"])
+        self._revival.take_back(kept["revival"])
+        init = kept["init"]
+        self.init.started = init["started"]
+        self.init.begin(init["outputs"], init["stdin"], init["master"], init["slave"])
 
     def enter_pid_namespace(self) -> None:
         """From now on children of the monitor are born in the container's pid namespace."""

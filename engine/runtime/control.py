@@ -44,6 +44,10 @@ class Control:
         }
         container.loop.watch(listener.fileno(), IN, self._accept)
 
+    def fileno(self) -> int:
+        """The listening socket's descriptor."""
+        return self._listener.fileno()
+
     def adopt(self, sock: _socket.socket) -> Client:
         """Serve a connection."""
         client = Client(self._container.loop, sock, self._frame, self._lost)

@@ -15,13 +15,14 @@ IN, OUT, HUP, ERR = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, select.EPO
 class Loop:
     """Owns an epoll. A callback gets the events; it must bear one that came too early (EAGAIN)."""
 
-    __slots__ = ("_epoll", "_events", "_timers", "_watchers")
+    __slots__ = ("_epoll", "_events", "_last", "_timers", "_watchers")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
         self._events: dict[int, int] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._last = time.monotonic()
 
     def watch(self, fd: int, events: int, callback: Callable[[int], None]) -> None:
         """Call back when these events come on a descriptor (EPOLLHUP and EPOLLERR always do); replaces a watch."""
@@ -50,12 +51,28 @@ class Loop:
         if timer in self._timers:
             self._timers.remove(timer)
 
+    def idle(self) -> float:
+        """Seconds since the last event on a descriptor."""
+        return time.monotonic() - self._last
+
+    def watched(self) -> set[int]:
+        """The descriptors that are watched."""
+        return set(self._watchers)
+
+    @property
+    def timed(self) -> bool:
+        """Whether a deadline is waited for."""
+        return bool(self._timers)
+
     def turn(self) -> None:
         """Wait for one batch of events or the next deadline, and call back."""
         timeout = -1.0
         if self._timers:
             timeout = max(0.0, self._timers[0][0] - time.monotonic())
-        for fd, events in self._epoll.poll(timeout):
+        found = self._epoll.poll(timeout)
+        if found:
+            self._last = time.monotonic()
+        for fd, events in found:
             callback = self._watchers.get(fd)
             if callback is not None:
                 callback(events)

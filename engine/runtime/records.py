@@ -130,6 +130,14 @@ class Log:
             self._partial[stream] = rest
         self._append(stream, parts)
 
+    def keep(self) -> tuple[dict[str, bytes], str]:
+        """What is not in the file, for `take_back` of another one."""
+        return self._partial, self.failure
+
+    def take_back(self, kept: tuple[dict[str, bytes], str]) -> None:
+        """Go on where another one left off."""
+        self._partial, self.failure = kept
+
     def flush(self) -> None:
         """Log the unfinished lines: their writers have ended."""
         for stream, rest in self._partial.items():

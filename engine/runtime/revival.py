@@ -53,6 +53,14 @@ class Revival:
         """Seconds since its program began to run."""
         return time.monotonic() - self._since
 
+    def keep(self) -> tuple[int, float, float]:
+        """What is known of earlier starts, for `take_back`."""
+        return self.count, self._delay, self._since
+
+    def take_back(self, kept: tuple[int, float, float]) -> None:
+        """Go on where another one left off."""
+        self.count, self._delay, self._since = kept
+
     def wanted(self, status: int) -> bool:
         """Whether an end with this status is to be followed by a start; chooses the delay."""
         if self.ran() >= LASTING:

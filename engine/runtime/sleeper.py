@@ -4,7 +4,7 @@ A monitor has nothing to do for hours, and an interpreter that does nothing stil
 page made here, for this one sleep, with everything it needs in it as data. It waits (ppoll(2)) and executes the
 interpreter again; the process, its children and its descriptors stay. What the sleeper itself cannot do is short:
 
-    prctl(PR_SET_NAME, name)
+    prctl(PR_SET_DUMPABLE, 0); prctl(PR_SET_NAME, name)
     while ppoll(fds, n, timeout, NULL, 8) == -EINTR: pass
     while True: execveat(program, "", argv, [NULL], AT_EMPTY_PATH); nanosleep(second, NULL)
 
@@ -110,7 +110,7 @@ def _x86_64(at: dict[str, int]) -> bytes:
         moves = [opcode + struct.pack("<I", value) for opcode, value in zip(load, arguments, strict=False)]
         return b"".join(moves) + b"\xb8" + struct.pack("<I", number) + b"\x0f\x05"  # mov eax, number; syscall
 
-    name = call(157, 15, at["name"])
+    name = call(157, 4, 0) + call(157, 15, at["name"])
     wait = call(271, at["fds"], at["count"], at["timeout"], 0, 8) + b"\x83\xf8\xfc"  # cmp eax, -EINTR
     wait += b"\x74" + struct.pack("<b", -len(wait) - 2)  # je wait
     run = call(322, at["program"], at["nothing"], at["argv"], at["nothing"], 0x1000)
@@ -130,7 +130,7 @@ def _aarch64(at: dict[str, int]) -> bytes:
         moves = [move(register, value) for register, value in enumerate(arguments)]
         return b"".join(moves) + move(8, number) + struct.pack("<I", 0xD4000001)  # svc #0
 
-    name = call(167, 15, at["name"])
+    name = call(167, 4, 0) + call(167, 15, at["name"])
     wait = call(73, at["fds"], at["count"], at["timeout"], 0, 8) + struct.pack("<I", 0x3100101F)  # cmn w0, #EINTR
     wait += struct.pack("<I", 0x54000000 | (-len(wait) // 4 & 0x7FFFF) << 5)  # b.eq wait
     run = call(281, at["program"], at["nothing"], at["argv"], at["nothing"], 0x1000) + call(101, at["second"], 0)

@@ -17,6 +17,7 @@ from engine.runtime.loop import IN, OUT
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from engine.runtime.clients import Client
     from engine.runtime.loop import Loop
@@ -85,6 +86,16 @@ class Inlet:
     @property
     def full(self) -> bool:
         return len(self._waiting) > INPUT_LIMIT
+
+    @property
+    def fd(self) -> int:
+        """The descriptor, -1 when it is closed."""
+        return self._fd
+
+    @property
+    def busy(self) -> bool:
+        """Whether something waits to be passed on."""
+        return bool(self._waiting)
 
     def write(self, data: bytes) -> None:
         """Pass input on, keeping what the process does not take now; dropped when it has closed its end."""
@@ -167,6 +178,23 @@ class Task:
     @property
     def tty(self) -> bool:
         return self._master >= 0
+
+    def keep(self) -> dict[str, Any] | None:
+        """What another monitor would go on with (`begin`'s arguments among it); None while input or an end is on its
+        way."""
+        outputs = {source.stream: source.fd for source in self._sources if source.fd >= 0}
+        inlet = self._inlet
+        if self._over or (inlet is not None and inlet.busy) or (self.tty and not outputs):
+            return None
+        return {
+            "pid": self.pid,
+            "pidfd": self.pidfd,
+            "started": self.started,
+            "outputs": {} if self.tty else outputs,
+            "stdin": -1 if self.tty or inlet is None else inlet.fd,
+            "master": self._master,
+            "slave": self._slave,
+        }
 
     def signal(self, number: int) -> None:
         """Send a signal; ProcessLookupError when the process has ended, OSError EINVAL for no signal's number."""

@@ -70,7 +70,7 @@ def test_on_failure_starts_it_anew_so_often_in_the_same_layer_with_the_same_log(
     until(lambda: state(engine, container).status == "exited")
     ended = state(engine, container)
     assert (ended.exit_code, ended.restarts, ended.error, ended.stopped_by_user) == (3, 2, "", False)
-    assert words(engine, container) == ["1", "2", "3"]
+    until(lambda: words(engine, container) == ["1", "2", "3"])
     shown = engine.inspect(container)
     assert shown["RestartCount"] == 2
     assert shown["HostConfig"]["RestartPolicy"] == {"Name": "on-failure", "MaximumRetryCount": 2}
@@ -175,7 +175,7 @@ def test_after_an_exec_it_is_born_into_a_new_pid_namespace(engine: Engine) -> No
     until(lambda: state(engine, container).restarts == 1 and state(engine, container).status == "running")
     again = state(engine, container)
     assert again.monitor_pid == first.monitor_pid
-    assert words(engine, container) == ["1", "1"]
+    until(lambda: words(engine, container) == ["1", "1"])
     assert engine.exec(container, ExecOptions(command=("true",))).wait() == 0
     engine.remove(container, force=True)
 
