@@ -62,7 +62,7 @@ class Materials:
 def make(plan: dict[str, Any], userns: int = -1) -> Materials:
     """All that the plan asks for. userns: the container's user namespace, if it has one of its own; then the mount
     namespace of the caller is left for a private one."""
-    if userns >= 0:  # where overlays.overlay has to mount, nobody shall see it
+    if userns >= 0:  # what is mounted on the way to the overlay, nobody shall see
         namespaces.unshare(namespaces.CLONE_NEWNS)
         mounts.mount("none", "/", "", mounts.MS_REC | mounts.MS_PRIVATE)
     base = plan["ids"][0] if plan["ids"] else 0
@@ -145,36 +145,26 @@ def _layers(plan: dict[str, Any]) -> tuple[Any, Any, Any, Any]:
 
 
 def _mapped_overlay(plan: dict[str, Any], userns: int) -> int:
-    """The overlay of layers whose owners are mapped into the container's user namespace."""
-    lowers, upper, work, options = _layers(plan)
-    tops = {plan["root"] + "/layers": -1, plan["skeleton_path"]: -1}
-    opened = []
+    """The overlay of layers whose owners are mapped into the container's user namespace.
 
-    def layer(path: str) -> int:
-        top = next(top for top in tops if path == top or path.startswith(top + "/"))
-        if tops[top] < 0:
-            tops[top] = mounts.open_tree(AT_FDCWD, top)
-            _map(tops[top], userns, top)
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        opened.append(os.open(path[len(top) + 1 :] or ".", flags, dir_fd=tops[top]))
-        return opened[-1]
-
+    The mapped mounts lie over what they map, in this private mount namespace: before Linux 6.15 overlayfs takes no
+    layer from a detached mount, and before 6.8 names are all it takes.
+    """
+    for top in (plan["root"] + "/layers", plan["skeleton_path"]):
+        mount = mounts.open_tree(AT_FDCWD, top)
+        _map(mount, userns, top)
+        mounts.move_mount(mount, "", AT_FDCWD, top)
+        os.close(mount)
+    effective, permitted, inheritable = capabilities.get()
+    LIBC.setfsgid(plan["ids"][0])
+    LIBC.setfsuid(plan["ids"][0])  # takes capabilities away (capabilities(7)), of the effective set only
     try:
-        places = [layer(path) for path in lowers]
-        rw, workdir = layer(upper), layer(work)
-        with_caps = capabilities.get()
-        LIBC.setfsgid(plan["ids"][0])
-        LIBC.setfsuid(plan["ids"][0])  # takes capabilities away (capabilities(7)), of the effective set only
-        try:
-            capabilities.set(with_caps[1], with_caps[1], with_caps[2])
-            return overlays.overlay(places, rw, workdir, options)
-        finally:
-            LIBC.setfsuid(0)
-            LIBC.setfsgid(0)
-            capabilities.set(*with_caps)
+        capabilities.set(permitted, permitted, inheritable)
+        return overlays.overlay(*_layers(plan))
     finally:
-        for fd in (*opened, *(top for top in tops.values() if top >= 0)):
-            os.close(fd)
+        LIBC.setfsuid(0)
+        LIBC.setfsgid(0)
+        capabilities.set(effective, permitted, inheritable)
 
 
 def _map(mount: int, userns: int, path: str) -> None:

@@ -18,9 +18,10 @@ from engine import Engine
 from engine.commands.options import CreateOptions
 from engine.commands.surroundings import choose_ids
 from engine.errors import InvalidInput
-from engine.kernel.namespaces import namespace_id
+from engine.kernel.namespaces import CLONE_NEWUSER, namespace_id
 from engine.settings import Settings
 from tests.support.command import Strata
+from tests.support.isolated import isolated
 from tests.support.mapping import IDS, needs_mapping
 from tests.support.rootfs import tiny_image
 from tests.support.runtime import Lab, collect, eventually, lab
@@ -249,3 +250,27 @@ def test_the_ranges_of_people_are_left_alone(strata: Strata, monkeypatch: pytest
             assert engine.container(engine.create("tiny", options)).config.ids == (first, 65536)
         with pytest.raises(InvalidInput, match="no range of 65536 ids is free here"):
             engine.create("tiny", options)
+
+
+def test_kernels_that_take_layers_by_name_only_map_them_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux 6.8 there is no `lowerdir+`: one mount(2), as Debian 12 has it."""
+    from engine.kernel import overlays, processes
+    from engine.runtime import materials
+    from engine.runtime.spaces import map_ids
+
+    monkeypatch.setattr(overlays, "_takes_layers", lambda context, top: False)
+    plan = lab.plan(lab.create("true", ids=IDS)).wire()
+
+    def look() -> tuple[int, int, int]:
+        pid, pidfd = processes.clone3(CLONE_NEWUSER)
+        if pid == 0:
+            signal.pause()
+        try:
+            root = materials.make({**plan, "nodes": ()}, map_ids(pid, IDS)).overlay
+            found = os.stat("etc/passwd", dir_fd=root)
+            return found.st_uid, found.st_gid, os.fstatvfs(root).f_flag & os.ST_RDONLY
+        finally:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    assert isolated(look) == (IDS[0], IDS[0], 0)  # a work directory that cannot be made makes it read-only
