@@ -8,6 +8,7 @@ COMMON = ("run", "exec", "ps", "images", "pull", "push", "login", "logout", "ver
 COMMANDS: dict[str, tuple[str, str]] = {
     "attach": ("attach", "Attach local standard input, output, and error streams to a running container"),
     "commit": ("commit", "Create a new image from a container's changes"),
+    "completion": ("completion", "Print a script that makes a shell complete verbs, flags and names"),
     "cp": ("cp", "Copy files/folders between a container and the local filesystem"),
     "create": ("create", "Create a new container"),
     "demo": ("demo", "Make a demo image and container from this machine's files and explore them"),
@@ -48,7 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 
 # Commands at the top level that look at no store.
-WITHOUT_STORE = ("login", "logout", "version")
+WITHOUT_STORE = ("completion", "login", "logout", "version")
 
 # Words that are known inside a group only → (module in app.cli, one line).
 INSIDE: dict[str, tuple[str, str]] = {

@@ -9,13 +9,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from app.cli.flags import Args, Parser
 
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DURATION = re.compile(r"(?:\d+(?:\.\d*)?(?:ns|us|µs|ms|s|m|h))+")
-NUMBER_UNIT = re.compile(r"(\d+(?:\.\d*)?)(ns|us|µs|ms|s|m|h)")
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+NUMBER_UNIT = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")  # two letters look like µ
+DURATION = re.compile(rf"([+-]?)((?:{NUMBER_UNIT.pattern})+)")
 
 
 def add_arguments(parser: Parser) -> None:
     parser.describe("[OPTIONS] CONTAINER", least=1, most=1)
+    parser.add_argument("--details", action="store_true", help="Show extra details provided to logs")
     parser.add_argument("-f", "--follow", action="store_true", help="Follow log output")
     moment = 'timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)'
     parser.add_argument("--since", type=moment_of, help=f"Show logs since {moment}")
@@ -41,6 +42,8 @@ def run(args: Args) -> int:
         target = stream
         if args.timestamps:
             waiting += _stamp(line.time)
+        if args.details:
+            waiting += b" "  # the attributes that a log driver's options add, of which there are none, and a blank
         waiting += line.data
         if args.follow:
             write_all(target, waiting)
@@ -62,9 +65,9 @@ def moment_of(text: str) -> str:
     """
     from engine.oci.times import rfc3339
 
-    if DURATION.fullmatch(text):
-        back = sum(float(count) * UNITS[unit] for count, unit in NUMBER_UNIT.findall(text))
-        return rfc3339(time.time_ns() - int(back * 1e9))
+    if match := DURATION.fullmatch(text):
+        back = sum(float(count) * UNITS[unit] for count, unit in NUMBER_UNIT.findall(match[2]))
+        return rfc3339(time.time_ns() - int(-back * 1e9 if match[1] == "-" else back * 1e9))
     if re.fullmatch(r"\d+(\.\d+)?", text):
         whole, _, fraction = text.partition(".")
         return rfc3339(int(whole) * 10**9 + int(f"{fraction[:9]:<09}"))
@@ -74,9 +77,9 @@ def moment_of(text: str) -> str:
 def _nanoseconds(text: str) -> int:
     from datetime import datetime
 
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d)?))?(\.\d+)?(Z|[+-]\d\d:\d\d)?", text)
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d(?::\d\d(?::\d\d)?)?))?(\.\d+)?(Z|[+-]\d\d:\d\d)?", text)
     if not match:
-        raise ValueError("not a time or duration")
+        raise ValueError(f'failed to parse value as time or duration: "{text}"')
     date, clock, fraction, offset = match.groups()
     moment = datetime.fromisoformat(f"{date}T{clock or '00:00'}{offset or ''}".replace("Z", "+00:00"))
     return int(moment.timestamp()) * 10**9 + int(f"{(fraction or '.')[1:10]:<09}")

@@ -73,6 +73,10 @@ def _dispatch(words: list[str]) -> int:
     if not args.words:
         return _explore(args.root)
     word, rest = args.words[0], args.words[1:]
+    if word == "__complete":
+        from app.cli.completion import complete
+
+        return complete([*(["--root", args.root] if args.root else []), *rest])
     if word == "help":
         if not rest:
             return _print(_help(top))

@@ -107,6 +107,11 @@ def test_links_to_the_host_in_every_part_of_a_path_stay_inside(box: Box, host: P
             assert said or out.is_symlink(), path
         said = attempt(partial(box.engine.copy_to, "box", str(tmp_path / "mine"), path))
         assert "Could not find" in said, (path, said)
+    (box.root / "all").mkdir()
+    for name, target in ways.items():
+        (box.root / "all" / name).symlink_to(f"{target}/file")
+    box.engine.copy_from("box", "/all", str(tmp_path / "all"))
+    assert {name: os.readlink(tmp_path / "all" / name) for name in ways} == {n: f"{w}/file" for n, w in ways.items()}
     assert untouched(host)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -188,6 +189,47 @@ def test_several_targets_are_all_tried_and_answered_in_order(strata: Strata) -> 
     done = strata.run("wait", "two", "nosuch", "one")
     assert (done.returncode, done.stdout) == (1, "137\n137\n")
     strata("rm", "one", "two")
+
+
+def test_logs_shows_what_it_is_asked_for(strata: Strata) -> None:
+    strata("run", "--name", "said", "tiny", "sh", "-c", "echo one; echo two >&2; printf three")
+    done = strata.run("logs", "said")
+    assert (done.stdout, done.stderr) == ("one\nthree", "two\n")
+    assert strata.run("logs", "--details", "-n", "1", "said").stdout == " three"
+    stamped = strata.run("container", "logs", "-t", "--details", "said")
+    assert re.fullmatch(r"\S+Z  one\n\S+Z  three", stamped.stdout)
+    assert re.fullmatch(r"\S+Z  two\n", stamped.stderr)
+    moment = stamped.stderr.split()[0]
+    assert strata.run("logs", "--since", moment, "--until", moment, "said").stderr == "two\n"
+    for flags, out in (
+        (("--since", "-1h"), ""),
+        (("--since", "24h"), "one\nthree"),
+        (("--until", "1136073600"), ""),
+        (("--tail", "0"), ""),
+        (("--tail=-1",), "one\nthree"),
+        (("-n", "all"), "one\nthree"),
+    ):
+        assert strata.run("logs", *flags, "said").stdout == out, flags
+    done = strata.run("logs", "--since", "x", "said")
+    assert done.returncode == 125
+    assert 'failed to parse value as time or duration: "x"' in done.stderr
+    strata("rm", "said")
+
+
+def test_ps_in_dockers_forms(strata: Strata) -> None:
+    ids = [strata("create", "--name", f"row{number}", "tiny") for number in range(3)]
+    assert strata("ps", "-q") == ""
+    assert strata("ps", "-aq", "--no-trunc", "-f", "name=^row").splitlines() == ids[::-1]
+    assert strata("ps", "-lq") == strata("ps", "-n", "1", "-q") == ids[2][:12]
+    assert strata("ps", "-n", "2", "--format", "{{.Names}}").splitlines() == ["row2", "row1"]
+    assert strata("ps", "-a", "-f", "before=row1", "-f", "name=row", "--format", "{{.Names}}") == "row0"
+    assert strata("ps", "-a", "-f", "since=row1", "-f", "status=created", "--format", "{{.Names}}") == "row2"
+    assert strata("ps", "-asq", "-f", "name=row1") == ids[1][:12]
+    header, row = strata("ps", "-as", "-f", "name=row1").splitlines()
+    assert header.split()[-2:] == ["NAMES", "SIZE"]
+    assert re.search(r"0B \(virtual \S+B\)$", row)
+    assert strata("container", "ls", "-a", "-q", "-f", "label=none") == ""
+    strata("rm", *(f"row{number}" for number in range(3)))
 
 
 def test_port_says_what_is_not_published(strata: Strata) -> None:

@@ -101,6 +101,10 @@ def test_moments_as_people_give_them() -> None:
     assert moment_of("2026-05-07T02:50:21+02:00") == "2026-05-07T00:50:21Z"
     local = time.mktime((2026, 5, 7, 2, 50, 0, 0, 0, -1))
     assert moment_of("2026-05-07T02:50") == rfc3339(int(local) * 10**9)
-    for bad in ("foo", "", "12x", "2026-13-01", "2026-01-01T99:00"):
+    assert moment_of("2026-05-07T02Z") == moment_of("2026-05-07T04+02:00") == "2026-05-07T02:00:00Z"
+    back, ahead = nanoseconds(moment_of("1h.5h")), nanoseconds(moment_of("-1h30m"))
+    assert back < now - 5000 * 10**9
+    assert ahead > now + 5000 * 10**9
+    for bad in ("foo", "", "12x", "--1s", ".s", "2026-13-01", "2026-01-01T99:00"):
         with pytest.raises(ValueError):
             moment_of(bad)
