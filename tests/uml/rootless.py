@@ -30,7 +30,9 @@ GREEDY = ("run", "--name", "greedy", "-m", "16m", "--memory-swap", "16m", "tiny"
 
 def told(python: str, house: str) -> dict[str, Any]:
     """The facts."""
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", HOME], check=True)
+    # On the host's files nothing that this user makes becomes his: he gets file systems of the guest's own.
+    for place in (HOME, "/tmp"):
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
     os.chown(HOME, UID, UID)
     (HOME / "tiny.tar").write_bytes(docker_archive(tiny_spec("tiny:latest")))
     session = GROUPS / "user/session"

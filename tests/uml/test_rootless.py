@@ -13,10 +13,12 @@ from tests.uml.rootless import HOUSE_FILE
 
 
 @pytest.mark.timeout(700)  # more than the guest gets: its own words say more
-def test_limits_hold_in_a_delegated_group(tmp_path: Path) -> None:
-    guest = Guest(tmp_path)
+def test_limits_hold_in_a_delegated_group(directory: Path) -> None:
+    own = directory / "rootless"
+    own.mkdir()
+    guest = Guest(own)
     with OrdinaryUser(subordinate=False) as user:
-        (tmp_path / HOUSE_FILE).write_text(json.dumps([user.python, house()]))
+        (own / HOUSE_FILE).write_text(json.dumps([user.python, house()]))
     facts = guest.run("tests.uml.rootless")
     assert "broke" not in facts, facts["broke"]
     assert facts["limits"] == [str(32 << 20), "12"], facts
