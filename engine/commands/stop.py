@@ -38,10 +38,11 @@ def stop(
         except Conflict as refused:
             if isinstance(refused, NotRunning):
                 raise
-        if not ended(container, None if grace < 0 else grace):
+        current = find(context, container.id)  # it may have been started anew since the first look, never after this
+        if not ended(current, None if grace < 0 else grace):
             monitor.signal(SIGKILL, stop=True)
         monitor.wait(removed=container.config.auto_remove and not keep)
-    except NotRunning:  # it ended by itself meanwhile
+    except (NotRunning, NoSuchContainer):  # it ended by itself meanwhile, and removed itself (--rm)
         try:
             last_state(context, container.id)
         except NoSuchContainer:

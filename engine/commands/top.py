@@ -34,6 +34,7 @@ def top(context: Context, ref: str, options: Sequence[str] = ()) -> Top:
     """
     from engine.commands.lookup import container as find
     from engine.commands.processes import group_of, pids_of
+    from engine.commands.telling import container_event
 
     container = find(context, ref)
     if not container.state.pid:
@@ -42,6 +43,7 @@ def top(context: Context, ref: str, options: Sequence[str] = ()) -> Top:
         pids = pids_of(group_of(context, container), container)
     except FileNotFoundError:
         raise NotRunning(container.id) from None
+    container_event(context, container.config, "top")
     if options:
         return _by_ps(pids, options)
     boot, now = _boot_time(), time.time()

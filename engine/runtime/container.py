@@ -7,9 +7,9 @@ import gc
 import os
 
 from engine import cgroups
-from engine.kernel import namespaces, proc
+from engine.kernel import namespaces, proc, processes
 from engine.kernel.syscalls import LIBC
-from engine.runtime import journal, orphans, removal
+from engine.runtime import entering, journal, orphans, removal
 from engine.runtime.control import Control
 from engine.runtime.execs import exit_frame
 from engine.runtime.handshake import whence, words
@@ -21,7 +21,8 @@ from engine.runtime.tasks import Task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, NoReturn
 
     from engine.runtime.health import Health
 
@@ -182,18 +183,22 @@ class Container:
         self.init.started = init["started"]
         self.init.begin(init["outputs"], init["stdin"], init["master"], init["slave"])
 
-    def enter_pid_namespace(self) -> None:
-        """From now on children of the monitor are born in the container's pid namespace."""
+    def clone_inside(self, door: int, run: Callable[[], NoReturn]) -> tuple[int, int]:
+        """A child in the container's pid namespace: its pid and pidfd. door: of its group, or -1; run: what it does."""
         if not self._entered:
+            if not entering.can_return():
+                return entering.clone_by_another(self.init.pidfd, door, run)
             namespaces.setns(self.init.pidfd, namespaces.CLONE_NEWPID)
             self._entered = True
+        pid, pidfd = processes.clone3(0, cgroup_fd=door)
+        if pid == 0:
+            run()
+        return pid, pidfd
 
     def leave_pid_namespace(self) -> None:
         """From now on children are born in the monitor's own pid namespace: the container's has ended."""
         if self._entered:
-            own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-            namespaces.setns(own, namespaces.CLONE_NEWPID)
-            os.close(own)
+            entering.go_back()
             self._entered = False
 
     @property
@@ -252,6 +257,7 @@ class Container:
         if "pid" not in self.plan["namespaces"]:
             self.group.kill()  # no namespace of its own ends with it
         self._log.flush()
+        self.paused = False
         if self.health is not None:
             self.health.end()
         oom_killed = bool(self.group.oom_kills())

@@ -42,12 +42,10 @@ class Entry:
         ours, theirs = _socket.socketpair()
         try:
             streams = self._streams(opened)
-            container.enter_pid_namespace()
             door = container.group.clone_fd()
             opened += [door] if door >= 0 else []
-            pid, pidfd = processes.clone3(0, cgroup_fd=door)
-            if pid == 0:
-                join.run(whole, theirs, streams, container.init.pidfd, container.group)
+            init, group = container.init.pidfd, container.group
+            pid, pidfd = container.clone_inside(door, lambda: join.run(whole, theirs, streams, init, group))
         except BaseException:
             ours.close()
             opened += [*self._outputs.values(), *([self._stdin] if self._stdin >= 0 else [])]

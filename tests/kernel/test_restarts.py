@@ -14,6 +14,7 @@ from engine import Engine
 from engine.commands.monitors import monitor_of
 from engine.commands.options import CreateOptions, ExecOptions
 from engine.errors import Conflict, InvalidInput
+from engine.runtime import sleeper
 from engine.settings import Settings
 from engine.store.container import ContainerState
 from tests.support.command import Strata
@@ -265,3 +266,20 @@ def test_what_cannot_be_is_refused_in_dockers_words(engine: Engine, strata: Stra
     assert "conflicting options: cannot specify both --restart and --rm" in done.stderr
     with pytest.raises(InvalidInput):
         start(engine, "both", "always", "true", auto_remove=True)
+
+
+def test_a_monitor_at_rest_wakes_to_start_it_anew(engine: Engine) -> None:
+    if not sleeper.known():
+        pytest.skip("monitors do not rest on this processor")
+    container = start(engine, "resting", "always", "echo up; sleep 1000")
+    assert engine.exec(container, ExecOptions(command=("true",))).wait() == 0
+    first = state(engine, container)
+    cmdline = Path(f"/proc/{first.monitor_pid}/cmdline")
+    until(lambda: cmdline.read_bytes() == b"strata-monitor\0", 60)
+    os.kill(first.pid, signal.SIGKILL)
+    until(lambda: state(engine, container).restarts == 1 and state(engine, container).status == "running")
+    assert state(engine, container).monitor_pid == first.monitor_pid
+    assert words(engine, container) == ["up", "up"]
+    until(lambda: cmdline.read_bytes() == b"strata-monitor\0", 60)  # and lies down again
+    engine.stop(container, timeout=0)
+    assert state(engine, container).status == "exited"

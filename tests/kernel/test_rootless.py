@@ -75,6 +75,18 @@ def user(request: pytest.FixtureRequest) -> Iterator[OrdinaryUser]:
         yield user
 
 
+def test_a_container_is_started_anew_checked_and_told_of(user: OrdinaryUser) -> None:
+    strata = user.strata
+    options = ("--restart", "on-failure:1", "--health-cmd", "exit 1", "--health-interval", "20ms")
+    strata("run", "-d", "--name", "life", *options, "--health-retries", "1", "tiny", "sh", "-c", "sleep 1; exit 3")
+    until(lambda: strata("ps", "-a", "--format", "{{.Status}}", "--filter", "name=life").startswith("Exited (3)"), 60)
+    assert strata("inspect", "-f", "{{.RestartCount}} {{.State.Health.Status}}", "life") == "1 unhealthy"
+    filters = ("--filter", "container=life", "--filter", "event=start", "--filter", "event=die")
+    told = strata("events", "--since", "0", "--until", "0s", *filters, "--format", "{{.Action}}")
+    assert told.split() == ["start", "die", "start", "die"]
+    strata("rm", "life")
+
+
 def test_the_story(user: OrdinaryUser) -> None:
     strata, several = user.strata, bool(user.ranges[0])
     assert user.root.is_dir() and stat.S_IMODE(user.root.stat().st_mode) == 0o700
