@@ -139,8 +139,12 @@ class Life(Face):
         archive: with owners, set-id bits and devices; follow: a link's target; returns the bytes that travelled.
         """
         from engine.commands.copy import copy_from
+        from engine.commands.lookup import container
+        from engine.commands.telling import container_event
 
-        return copy_from(self._context, ref, path, target, archive=archive, follow=follow, warn=warn)
+        count = copy_from(self._context, ref, path, target, archive=archive, follow=follow, warn=warn)
+        container_event(self._context, container(self._context, ref).config, "archive-path")
+        return count
 
     def copy_to(
         self,
@@ -154,8 +158,12 @@ class Life(Face):
     ) -> int:
         """Copy a file or directory of the host, or what is in a tar stream, into it. As `copy_from` otherwise."""
         from engine.commands.copy import copy_to
+        from engine.commands.lookup import container
+        from engine.commands.telling import container_event
 
-        return copy_to(self._context, ref, source, path, archive=archive, follow=follow, warn=warn)
+        count = copy_to(self._context, ref, source, path, archive=archive, follow=follow, warn=warn)
+        container_event(self._context, container(self._context, ref).config, "extract-to-dir")
+        return count
 
     def attach(self, ref: str, stdin: bool = False, size: tuple[int, int] = (0, 0)) -> Session:
         """A Session on a running container's streams from now on. size: (rows, columns) of a terminal."""

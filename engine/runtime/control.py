@@ -98,7 +98,7 @@ class Control:
             if client.stdin:
                 task.close_input()
         elif kind == wire.RESIZE and len(payload) == wire.SIZE.size:
-            task.resize(*wire.SIZE.unpack(payload))
+            self._resize_to(task, *wire.SIZE.unpack(payload))
         elif kind == wire.SIGNAL and len(payload) == wire.NUMBER.size:
             self._pass_signal(task, wire.NUMBER.unpack(payload)[0])
         elif kind == wire.DETACH:
@@ -205,8 +205,13 @@ class Control:
         client.reply(True)
         client.finish()
 
+    def _resize_to(self, task: Task, rows: int, columns: int) -> None:
+        task.resize(rows, columns)
+        if task is self._container.init:
+            self._container.tell("resize", height=str(rows), width=str(columns))
+
     def _resize(self, client: Client, request: dict[str, Any]) -> None:
-        self._container.init.resize(*request["size"])
+        self._resize_to(self._container.init, *request["size"])
         client.reply(True)
         client.finish()
 

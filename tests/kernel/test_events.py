@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import threading
 
@@ -33,6 +34,8 @@ def test_a_life_as_docker_tells_it() -> None:
             assert session is not None
             session.close()
             assert engine.exec(container, ExecOptions(command=("sh", "-c", "exit 3"))).wait() == 3
+            engine.copy_from(container, "/etc", os.open(os.devnull, os.O_WRONLY))
+            engine.top(container)
             engine.pause(container)
             engine.unpause(container)
             engine.stop(container, timeout=0)
@@ -49,7 +52,8 @@ def test_a_life_as_docker_tells_it() -> None:
                 attributes[event["Action"].partition(":")[0]] = event["Actor"]["Attributes"]
             assert ids == [
                 *(("container", action) for action in ("create", "attach", "start", "exec_create: sh -c exit 3")),
-                *(("container", action) for action in ("exec_start: sh -c exit 3", "exec_die", "pause", "unpause")),
+                *(("container", action) for action in ("exec_start: sh -c exit 3", "exec_die")),
+                *(("container", action) for action in ("archive-path", "top", "pause", "unpause")),
                 *(("container", action) for action in ("kill", "kill", "die", "stop")),
                 *(("container", "commit"), ("image", "tag"), ("container", "export"), ("container", "destroy")),
                 *(("image", action) for action in ("tag", "save", "untag", "untag", "delete")),
