@@ -191,7 +191,7 @@ def detach_keys(text: str) -> bytes:
 
 def stream_choices(args: Args) -> dict[str, Any]:
     """The keyword arguments of `streams.connect` that come from flags."""
-    return {"proxy": args.sig_proxy, **({} if args.detach_keys is None else {"keys": args.detach_keys})}
+    return {"proxy": args.sig_proxy, **({"keys": args.detach_keys} if args.detach_keys else {})}
 
 
 def _stream(text: str) -> str:

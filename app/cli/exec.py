@@ -48,6 +48,6 @@ def run(args: Args) -> int:
     session = Engine(args.root).exec(args.words[0], options, terminal_size() if args.tty else (0, 0))
     if args.detach:
         return 0
-    keys = {} if args.detach_keys is None else {"keys": args.detach_keys}
+    keys = {"keys": args.detach_keys} if args.detach_keys else {}
     status = connect(session, stdin=stdin, tty=args.tty, **keys)
     return 0 if status is None else status

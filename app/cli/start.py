@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.cli.choices import add_stream_flags, stream_choices
+from app.cli.output import words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +25,16 @@ def run(args: Args) -> int:
         if not (args.attach or args.interactive):
             from app.cli.targets import each
 
+            failed = list(args.words)
+
             def start(ref: str) -> None:
                 engine.start(ref)
+                failed.remove(ref)
 
-            return each(args.words, start)
+            tried = each(args.words, start)
+            if failed:
+                words(f"failed to start containers: {', '.join(failed)}")
+            return tried
         if len(args.words) > 1:
             raise args.parser.wrong("you cannot start and attach multiple containers at once", 1)
         from app.cli.streams import connect

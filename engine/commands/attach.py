@@ -24,12 +24,15 @@ def attach(context: Context, ref: str, *, stdin: bool = False, size: tuple[int, 
     """
     from engine.commands.lookup import container as find
     from engine.commands.monitors import monitor_of
+    from engine.commands.telling import container_event
 
     container = find(context, ref)
     status = container.state.status
     if status != "running":
         raise Conflict(WORDS.get(status, STOPPED))
     try:
-        return monitor_of(context, container).attach(stdin=stdin, size=size)
+        session = monitor_of(context, container).attach(stdin=stdin, size=size)
     except NotRunning:  # it ended since
         raise Conflict(STOPPED) from None
+    container_event(context, container.config, "attach")
+    return session

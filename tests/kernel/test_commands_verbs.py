@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -145,6 +146,10 @@ def test_rename(strata: Strata) -> None:
     assert "No such container: old" in strata.run("rename", "old", "x1").stderr
     strata("pause", "new")
     assert "container is paused" in strata.run("rm", "new").stderr
+    told = strata("events", "--since", "1h", "--until", "0s", "-f", "container=new", "--format", "{{json .}}")
+    events = {event["Action"]: event["Actor"]["Attributes"] for event in map(json.loads, told.splitlines())}
+    assert (events["rename"]["oldName"], events["rename"]["name"]) == ("/old", "new")
+    assert events["pause"]["name"] == "new"  # the monitor's own word
     strata("rm", "-f", "new", "taken")
 
 
@@ -186,6 +191,7 @@ def test_several_targets_are_all_tried_and_answered_in_order(strata: Strata) -> 
         done = strata.run(verb, *flags, "one", "nosuch", "two")
         assert (done.returncode, done.stdout) == (1, "one\ntwo\n")
         assert "No such container: nosuch" in done.stderr
+        assert ("failed to start containers: nosuch" in done.stderr) is (verb == "start")
     done = strata.run("wait", "two", "nosuch", "one")
     assert (done.returncode, done.stdout) == (1, "137\n137\n")
     strata("rm", "one", "two")
