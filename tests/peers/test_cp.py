@@ -22,16 +22,20 @@ from tests.support.rootfs import tiny_image, tiny_layer
 
 pytestmark = pytest.mark.skipif(not shutil.which("dockerd"), reason="no docker on this machine")
 
-# Where in the container (of /d, a directory, /f, a file, links to both) each source of the host goes.
+# Both sides have d, a directory with something in it, e, an empty one, f, a file, and links: ld, le, lf, gone.
 IN = [
-    (source, target)
-    for source in ("f", "d", "d/.", "ld/", "lf")
-    for target in ("/e", "/e/new", "/e/new/", "/f", "/ld", "/lf", "/gone")
+    *(("f", target) for target in ("/e", "/e/new/", "/f", "/ld", "/lf", "/gone", "/d/sub/g/")),
+    *(("d", target) for target in ("/e", "/e/new", "/f", "/ld")),
+    *(("d/.", target) for target in ("/e", "/e/new")),
+    ("ld/", "/e/new"),
+    ("lf", "/e"),
 ]
 OUT = [
-    (source, target)
-    for source in ("/f", "/d", "/d/.", "/ld/", "/lf")
-    for target in ("e", "e/new", "e/new/", "f", "le", "lf")
+    *(("/f", target) for target in ("e", "e/new/", "f", "le", "lf")),
+    *(("/d", target) for target in ("e/", "e/new", "f")),
+    *(("/d/.", target) for target in ("e", "e/new")),
+    ("/ld/", "e"),
+    ("/lf", "e/new"),
 ]
 
 
@@ -114,7 +118,7 @@ def test_in_and_out_as_docker_does(
         done_by_docker += results[0][0]
         if results[0] != results[1]:
             wrong.append((source, target, *results))
-    assert 20 < done_by_docker < number  # some are done, some refused
+    assert 15 < done_by_docker < number  # some are done, some refused
     assert not wrong, "\n\n".join(map(str, wrong))
 
 
