@@ -461,3 +461,21 @@ def _digest(data: bytes) -> str:
     import hashlib
 
     return hashlib.sha256(data).hexdigest()
+
+
+def test_cp_both_ways_running_and_stopped(user: OrdinaryUser) -> None:
+    (user.home / "mine").mkdir(exist_ok=True)
+    (user.home / "mine/file").write_text("mine")
+    os.chown(user.home / "mine", user.uid, user.gid)
+    user.strata("create", "--name", "copies", "tiny", "sleep", "1000")
+    for state in ("stopped", "running"):
+        if state == "running":
+            user.strata("start", "copies")
+        user.strata("cp", "mine", f"copies:/{state}")
+        user.strata("cp", f"copies:/{state}", f"back-{state}")
+        back = user.home / f"back-{state}" / "file"
+        assert back.read_text() == "mine"
+        assert back.stat().st_uid == user.uid
+    assert user.strata("exec", "copies", "stat", "-c", "%u:%g", "/stopped/file", "/running/file") == "0:0\n0:0"
+    user.strata("rm", "-f", "copies")
+    assert user.strata("__complete", "run", "ti").startswith("tiny:latest")
