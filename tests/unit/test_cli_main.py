@@ -99,7 +99,7 @@ ABSENT = [
     (["rm", "-f", "x"], 0, "", ""),
     (["rmi", "x"], 1, "", "Error: No such image: x\n"),
     (["rmi", "-f", "x"], 0, "", "Error: No such image: x\n"),
-    (["start", "x"], 1, "", "Error: No such container: x\n"),
+    (["start", "x"], 1, "", "Error: No such container: x\nfailed to start containers: x\n"),
     (["stop", "x"], 1, "", "Error: No such container: x\n"),
     (["kill", "x"], 1, "", "Error: No such container: x\n"),
     (["kill", "-s", "NOSUCH", "x"], 1, "", "Error: Invalid signal: NOSUCH\n"),
