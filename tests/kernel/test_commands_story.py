@@ -102,7 +102,10 @@ def test_the_life_of_a_container_and_of_its_images(strata: Strata) -> None:
     assert status(strata).endswith(" (Paused)")
     for refused_words, problem in (
         (["pause", "web"], f"Error: container {web} is already paused\n"),
-        (["start", "web"], "Error: cannot start a paused container, try unpause instead\n"),
+        (
+            ["start", "web"],
+            "Error: cannot start a paused container, try unpause instead\nfailed to start containers: web\n",
+        ),
         (["exec", "web", "true"], f"Error: container {web} is paused, unpause the container before exec\n"),
         (["rm", "web"], 'Error: cannot remove container "/web": container is paused and must be unpaused first\n'),
     ):
