@@ -17,8 +17,9 @@ __all__ = ["lab"]
 
 
 def asleep(pid: int) -> bool:
-    """Whether a monitor rests: no interpreter is mapped."""
-    return "python" not in Path(f"/proc/{pid}/maps").read_text()
+    """Whether a monitor rests: no interpreter is mapped, and it has its name again."""
+    comm = Path(f"/proc/{pid}/comm").read_text()
+    return comm == "strata-monitor\n" and "python" not in Path(f"/proc/{pid}/maps").read_text()
 
 
 def state(lab: Lab, config: Config) -> dict[str, object]:
