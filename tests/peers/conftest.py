@@ -63,6 +63,6 @@ def saved(peer: Podman, name: str, form: str) -> Saved:
     """Save the image, forget it, load it again: the peer's tree must come from the archive, as ours does."""
     archive = peer.base / f"{name}.{form}"
     peer.podman("save", "--quiet", "--format", form, "--output", str(archive), name)
-    peer.podman("rmi", "--force", "--all")
+    peer.podman("rmi", "--force", name)  # others stay, and stay mounted
     peer.podman("load", "--quiet", "--input", str(archive))
     return Saved(name, archive, peer.mount_image(name))

@@ -44,7 +44,8 @@ def told(python: str, house: str) -> dict[str, Any]:
     facts: dict[str, Any] = {}
 
     def strata(*words: str) -> str:
-        become = [sys.executable, "-I", "-S", "-c", BECOME, str(UID), str(UID), str(session)]
+        # Not by the name in a virtual environment, which may lie in the /tmp that is hidden here.
+        become = [os.path.realpath(sys.executable), "-I", "-S", "-c", BECOME, str(UID), str(UID), str(session)]
         env = {"HOME": str(HOME), "PATH": os.environ["PATH"], "PYTHONPATH": house, "LANG": "C.UTF-8"}
         done = subprocess.run([*become, python, "-m", "app", *words], env=env, cwd=HOME, capture_output=True, text=True)
         if done.returncode and words[:3] != GREEDY[:3]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.cli.completion import SCRIPTS
 from engine.store.container import ContainerConfig, ContainerState
 from engine.store.root import Store
 from tests.support.command import HOUSE
+from tests.support.needs import needs
 
 IDS = {"web": "ab12" + "0" * 60, "worker": "cd34" + "0" * 60}
 IMAGE = "ef56" + "0" * 60
@@ -108,7 +108,6 @@ def strata_in(directory: Path) -> dict[str, str]:
     return {**os.environ, "PATH": f"{directory}:{os.environ['PATH']}"}
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="no bash on this machine")
 @pytest.mark.parametrize(
     ("line", "found"),
     [
@@ -122,6 +121,7 @@ def strata_in(directory: Path) -> dict[str, str]:
     ],
 )
 def test_bash_completes(root: str, tmp_path: Path, line: str, found: list[str]) -> None:
+    needs("bash")
     for name in ("file one", "file two"):
         (tmp_path / name).touch()
     line = line.replace("ROOT", root)
@@ -133,13 +133,27 @@ def test_bash_completes(root: str, tmp_path: Path, line: str, found: list[str]) 
 
 @pytest.mark.parametrize("shell", sorted(SCRIPTS))
 def test_the_script_is_one_that_its_shell_reads(shell: str, tmp_path: Path) -> None:
-    if not shutil.which(shell):
-        pytest.skip(f"no {shell} on this machine")
+    needs(shell)
     script = tmp_path / "script"
     argv = [sys.executable, "-m", "app", "completion", shell]
     env = {**os.environ, "PYTHONPATH": HOUSE}
     script.write_text(subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout)
     subprocess.run([shell, "-n", str(script)], check=True)
+
+
+def test_fish_completes(root: str, tmp_path: Path) -> None:
+    needs("fish")
+    asked = "for line in 'strata sta' 'strata --root ROOT restart w' 'strata run --rest'; complete -C $line; end"
+    script = f"{SCRIPTS['fish']}\n{asked.replace('ROOT', root)}"
+    env = {**strata_in(tmp_path), "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(["fish", "-c", script], env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [
+        "start",
+        "stats",
+        "web",
+        "worker",
+        "--restart",
+    ]
 
 
 def test_another_shell_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
