@@ -25,6 +25,7 @@ HOUSE_FILE = "house.json"
 UID = 4242
 GROUPS = Path("/sys/fs/cgroup")
 HOME = Path("/mnt")
+INTERPRETER = os.path.realpath(sys.executable)  # not in a virtual environment below the /tmp that will be hidden
 GREEDY = ("run", "--name", "greedy", "-m", "16m", "--memory-swap", "16m", "tiny", "sh", "-c", "tail /dev/zero")
 
 
@@ -44,8 +45,7 @@ def told(python: str, house: str) -> dict[str, Any]:
     facts: dict[str, Any] = {}
 
     def strata(*words: str) -> str:
-        # Not by the name in a virtual environment, which may lie in the /tmp that is hidden here.
-        become = [os.path.realpath(sys.executable), "-I", "-S", "-c", BECOME, str(UID), str(UID), str(session)]
+        become = [INTERPRETER, "-I", "-S", "-c", BECOME, str(UID), str(UID), str(session)]
         env = {"HOME": str(HOME), "PATH": os.environ["PATH"], "PYTHONPATH": house, "LANG": "C.UTF-8"}
         done = subprocess.run([*become, python, "-m", "app", *words], env=env, cwd=HOME, capture_output=True, text=True)
         if done.returncode and words[:3] != GREEDY[:3]:
