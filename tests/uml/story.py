@@ -114,8 +114,11 @@ def memory(teller: Teller) -> Facts:
 
 
 def pids(teller: Teller) -> Facts:
-    """A fork bomb: each of its processes becomes two, again and again."""
-    bomb = "bomb() { bomb & bomb & }; bomb; exec sleep 1000"
+    """A fork bomb: each of its processes becomes two, again and again.
+
+    The first process only lights it: a shell that is refused a fork ends, and with it the container would.
+    """
+    bomb = "bomb() { bomb & bomb & }; bomb & exec sleep 1000"
     container = teller.background("--pids-limit", "8", "tiny", "sh", "-c", bomb)
     directory = os.path.dirname(place(teller.group(container), "pids"))
     seen: list[int] = []
