@@ -18,12 +18,12 @@ TRANSFERS = "transfers"
 
 def main() -> int:
     known = ", ".join([*ROWS, TRANSFERS])
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Strata against podman and runc.")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Strata against its peers.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"which rows: {known} (default: all)")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each side (default %(default)s)")
     chosen = parser.parse_args()
     unknown = [name for name in chosen.rows if name not in (*ROWS, TRANSFERS)]
-    missing = [tool for tool in ("podman", "runc", "mkfs.ext4") if shutil.which(tool) is None]
+    missing = [tool for tool in ("podman", "runc", "dockerd", "mkfs.ext4") if shutil.which(tool) is None]
     if unknown or missing or os.geteuid() != 0:
         parser.error(
             f"no such row: {', '.join(unknown)}"
