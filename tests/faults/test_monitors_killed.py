@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,24 +17,11 @@ from engine.kernel.proc import is_same
 from engine.settings import Health, Settings
 from engine.store.container import ContainerState
 from tests.support.command import Strata
-from tests.support.needs import needs_root
-from tests.support.rootfs import tiny_image
+from tests.support.running import engine, strata
 from tests.support.runtime import gone
 from tests.support.waiting import until
 
-
-@pytest.fixture(scope="module")
-def strata() -> Iterator[Strata]:
-    needs_root()
-    with Strata() as command:
-        yield command
-
-
-@pytest.fixture(scope="module")
-def engine(strata: Strata) -> Iterator[Engine]:
-    with Engine(strata.root) as engine:
-        tiny_image(engine.store)
-        yield engine
+__all__ = ["engine", "strata"]
 
 
 def run(engine: Engine, name: str, *command: str, **settings: object) -> str:

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from engine import Engine
 from engine.commands.options import CreateOptions, ExecOptions
 from engine.settings import Health, Settings
 from tests.support.command import Strata
-from tests.support.needs import needs_root
-from tests.support.rootfs import tiny_image
+from tests.support.running import engine, strata
 from tests.support.waiting import until
 
 SOON = 20_000_000  # nanoseconds: 20 ms
 LONG = 3600 * 10**9
 
 
-@pytest.fixture(scope="module")
-def strata() -> Iterator[Strata]:
-    needs_root()
-    with Strata() as command:
-        yield command
-
-
-@pytest.fixture(scope="module")
-def engine(strata: Strata) -> Iterator[Engine]:
-    with Engine(strata.root) as engine:
-        tiny_image(engine.store)
-        yield engine
+__all__ = ["engine", "strata"]
 
 
 def start(engine: Engine, name: str, check: str, script: str = "sleep 1000", **rules: Any) -> str:

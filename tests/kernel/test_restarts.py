@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -18,23 +18,10 @@ from engine.runtime import sleeper
 from engine.settings import Settings
 from engine.store.container import ContainerState
 from tests.support.command import Strata
-from tests.support.needs import needs_root
-from tests.support.rootfs import tiny_image
+from tests.support.running import engine, strata
 from tests.support.waiting import until
 
-
-@pytest.fixture(scope="module")
-def strata() -> Iterator[Strata]:
-    needs_root()
-    with Strata() as command:
-        yield command
-
-
-@pytest.fixture(scope="module")
-def engine(strata: Strata) -> Iterator[Engine]:
-    with Engine(strata.root) as engine:
-        tiny_image(engine.store)
-        yield engine
+__all__ = ["engine", "strata"]
 
 
 def start(engine: Engine, name: str, policy: str, script: str, most: int = 0, **choices: object) -> str:
